@@ -1,0 +1,1 @@
+"""How it is done: readers, methods, actors, stores and sinks."""

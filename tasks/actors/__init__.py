@@ -1,0 +1,1 @@
+"""Ray actors and the pool that feeds them."""

@@ -1,0 +1,1 @@
+"""Frozen networks that two or more methods share."""

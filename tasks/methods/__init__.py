@@ -1,0 +1,1 @@
+"""Published style-transfer methods behind three verbs: represent, encode, render."""

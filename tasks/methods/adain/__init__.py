@@ -1,0 +1,1 @@
+"""AdaIN (Huang and Belongie, ICCV 2017): the baseline."""

@@ -1,0 +1,90 @@
+"""The three verbs that every method speaks, and the values that pass between them.
+
+Dimension key: N contents, P outputs (pairs), C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One picture (float32 RGB in [0, 1]) or one text that a style is made of, and its weight (> 0)."""
+
+    weight: float = 1.0
+    image_CHW: Tensor | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Style:
+    """A name and its references, loaded; what `represent` reads."""
+
+    name: str
+    references: tuple[Reference, ...]
+
+    def weights(self) -> list[float]:
+        """Weights of the references, summing to 1."""
+        total = sum(reference.weight for reference in self.references)
+        return [reference.weight / total for reference in self.references]
+
+
+@dataclass(frozen=True)
+class Representation:
+    """What a method computes once from a style: named tensors and text metadata, never a pickled object."""
+
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a method computes once from a batch of contents: tensors whose first dimension is N.
+
+    `height` and `width` are the images' own, before any padding.
+    """
+
+    tensors: Mapping[str, Tensor]
+    height: int
+    width: int
+
+    def rows(self, index_P: Tensor) -> Content:
+        """The rows named by an int64 index, in that order; a row may come more than once."""
+        picked = {name: tensor.index_select(0, index_P) for name, tensor in self.tensors.items()}
+        return Content(picked, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """For each of P outputs: a content row, an index into the representations, and a seed (63 bits)."""
+
+    contents: Sequence[int]
+    representations: Sequence[int]
+    seeds: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+
+class Method(Protocol):
+    """A published algorithm behind three verbs; made from its settings, its weights and a device."""
+
+    def represent(self, styles: Sequence[Style]) -> list[Representation]:
+        """Compute each style's representation: slow, once per style; a batch shares the work.
+
+        Raises RequestError where a style has a kind of reference that the method cannot use.
+        """
+        ...
+
+    def encode(self, images_NCHW: Tensor) -> Content:
+        """Encode a batch of equal-sized contents (float32 RGB in [0, 1]) once, for all styles."""
+        ...
+
+    def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
+        """Stylize: images_PCHW, float32 in [0, 1], of the contents' own height and width."""
+        ...

@@ -1,0 +1,118 @@
+"""What becomes of a pair: the Arrow schemas of records and failures, and the two errors that users meet."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+
+class RequestError(Exception):
+    """The job or the request is wrong; the message is one sentence that says what to do (exit code 2)."""
+
+
+class ImageError(Exception):
+    """This image cannot be done; it becomes a failed record and the shard goes on.
+
+    `reason` is a short stable word for counting (`empty_file`, `not_an_image`, `truncated`, `too_large`, ...);
+    the message is stable too: no memory addresses, no temporary paths.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+        return (ImageError, (self.reason, str(self)))
+
+
+IDENTITY_FIELDS = [
+    pa.field("content_id", pa.string(), nullable=False),
+    pa.field("content_uri", pa.string(), nullable=False),
+    pa.field("content_version", pa.string(), nullable=False),
+    pa.field("style", pa.string(), nullable=False),
+    pa.field("style_digest", pa.string(), nullable=False),
+    pa.field("method", pa.string(), nullable=False),
+    pa.field("method_version", pa.string(), nullable=False),
+    pa.field("weights_digest", pa.string(), nullable=False),
+    pa.field("representation", pa.string(), nullable=False),
+]
+PICTURE_FIELDS = [
+    pa.field("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+    pa.field("width", pa.int32()),
+    pa.field("height", pa.int32()),
+    pa.field("source_width", pa.int32()),
+    pa.field("source_height", pa.int32()),
+]
+SETTING_FIELDS = [pa.field("strength", pa.float32()), pa.field("seed", pa.int64(), nullable=False)]
+SCORE_FIELDS = [
+    pa.field("clip_text", pa.float32()),
+    pa.field("clip_image", pa.float32()),
+    pa.field("clip_content", pa.float32()),
+    pa.field("clip_direction", pa.float32()),
+    pa.field("clip_model", pa.string()),
+]
+ERROR_FIELDS = [
+    pa.field("error_class", pa.string(), nullable=False),
+    pa.field("error_message", pa.string(), nullable=False),
+    pa.field("error_stage", pa.string(), nullable=False),
+]
+RUN_FIELDS = [
+    pa.field("plan", pa.int32(), nullable=False),
+    pa.field("shard", pa.int32(), nullable=False),
+    pa.field("attempt", pa.int32(), nullable=False),
+    pa.field("seconds", pa.float32(), nullable=False),
+]
+OWN_NAMES = frozenset(
+    field.name
+    for field in IDENTITY_FIELDS + PICTURE_FIELDS + SETTING_FIELDS + SCORE_FIELDS + ERROR_FIELDS + RUN_FIELDS
+)
+
+
+def carried_name(column: str) -> str:
+    """Name under which a corpus column travels: its own, or `corpus_<name>` where ours has it already."""
+    return f"corpus_{column}" if column in OWN_NAMES else column
+
+
+def record_schema(carried: pa.Schema) -> pa.Schema:
+    """Schema of `data/*.parquet`: a stylized picture, what made it, and the corpus's own columns."""
+    fields = IDENTITY_FIELDS + PICTURE_FIELDS + _renamed(carried) + SETTING_FIELDS + SCORE_FIELDS + RUN_FIELDS
+    return _with_features(pa.schema(fields), carried)
+
+
+def failure_schema(carried: pa.Schema) -> pa.Schema:
+    """Schema of `failures/*.parquet`: the reason stands in the place of the picture and its scores."""
+    fields = IDENTITY_FIELDS + _renamed(carried) + SETTING_FIELDS + ERROR_FIELDS + RUN_FIELDS
+    return _with_features(pa.schema(fields), carried)
+
+
+def _renamed(carried: pa.Schema) -> list[pa.Field]:
+    return [pa.field(carried_name(field.name), field.type) for field in carried]
+
+
+def _with_features(schema: pa.Schema, carried: pa.Schema) -> pa.Schema:
+    """Attach the Hugging Face feature description, so that `datasets` shows pictures and class names."""
+    features: dict[str, Any] = {field.name: _feature(field.type) for field in schema}
+    features |= {carried_name(name): feature for name, feature in _own_features(carried).items()}
+    if "image" in features:
+        features["image"] = {"_type": "Image"}
+    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _own_features(carried: pa.Schema) -> dict[str, Any]:
+    metadata = (carried.metadata or {}).get(b"huggingface")
+    features = json.loads(metadata).get("info", {}).get("features", {}) if metadata else {}
+    return {name: feature for name, feature in features.items() if name in carried.names}
+
+
+def _feature(kind: pa.DataType) -> Any:
+    """Hugging Face feature of an Arrow type (datasets' own naming of dtypes)."""
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return {"_type": "List", "feature": _feature(kind.value_type)}
+    if pa.types.is_dictionary(kind):
+        return _feature(kind.value_type)
+    names = {pa.bool_(): "bool", pa.float16(): "float16", pa.float32(): "float32", pa.float64(): "float64"}
+    return {"_type": "Value", "dtype": names.get(kind, str(kind))}

@@ -1,0 +1,1 @@
+"""Loops, data and checkpoints for the networks we ship."""
