@@ -1,0 +1,39 @@
+# `make help` prints this file's targets; each does its own set-up.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: help setup demo test slow check format
+
+help: ## print the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(STAMP) ## prepare .venv with everything the project needs
+
+$(STAMP): pyproject.toml
+	@test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(RUN)/uv pip install --quiet --python $(RUN)/python --editable '.[dev]'
+	@touch $@
+
+demo: setup ## stylize a sample corpus with embedded weights, no download
+	@$(RUN)/atelier demo
+
+test: setup ## run every test that is not marked slow
+	@$(RUN)/python -m pytest -m "not slow"
+
+slow: setup ## run the longer proofs
+	@$(RUN)/python -m pytest -m slow
+
+check: setup ## lint, format, types, import contracts and the fast tests
+	@$(RUN)/ruff check .
+	@$(RUN)/ruff format --check .
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports
+	@$(RUN)/python -m pytest -q -m "not slow and not ray and not prefect"
+
+format: setup ## format the code
+	@$(RUN)/ruff check --fix .
+	@$(RUN)/ruff format .
