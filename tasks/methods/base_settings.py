@@ -1,0 +1,63 @@
+"""What every method's settings can say about themselves before any of its code, or torch, is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """Settings of one method, as in a job file. A subclass says which of its fields each verb reads.
+
+    A field that no verb reads must be one of `weight_fields`: the weights' digest stands for those, wherever
+    settings go into a key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    version: ClassVar[str]  # of the method's code: raised whenever the same settings give other pixels
+    stride: ClassVar[int]  # contents are padded to a multiple of this, then cropped back
+    represent_reads: ClassVar[frozenset[str]]
+    encode_reads: ClassVar[frozenset[str]]
+    render_reads: ClassVar[frozenset[str]]
+    weight_fields: ClassVar[frozenset[str]] = frozenset({"weights"})
+    accepts_texts: ClassVar[bool] = False
+    needs_pictures: ClassVar[bool] = True
+
+    name: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        read = cls.represent_reads | cls.encode_reads | cls.render_reads
+        fields = cls.model_fields.keys() - {"name"} - cls.weight_fields
+        if read != fields:
+            raise TypeError(f"{cls.__name__}: no verb reads, or no field is, {sorted(read ^ fields)}")
+
+    def represent_settings(self) -> dict[str, Any]:
+        """What `represent` reads: part of a representation's key."""
+        return self._values(self.represent_reads)
+
+    def encode_settings(self) -> dict[str, Any]:
+        """What `encode` reads: styles that agree here and in weights share one pass over the contents."""
+        return self._values(self.encode_reads)
+
+    def pixel_settings(self) -> dict[str, Any]:
+        """Everything that changes pixels, but for the weights: part of a style's digest."""
+        return self._values(self.represent_reads | self.encode_reads | self.render_reads)
+
+    def weight_references(self) -> dict[str, str]:
+        """The weights this method reads: a name of its own for each, and its reference."""
+        raise NotImplementedError
+
+    def resolve_paths(self, resolve: Callable[[str], str]) -> Self:
+        """The same settings, their weights' paths (not names, nor URIs) replaced by `resolve` of them."""
+        raise NotImplementedError
+
+    def seconds_per_megapixel(self, device: str = "cpu") -> float:
+        """A rough prior: seconds to encode and render one megapixel in one style, on one core or one GPU."""
+        raise NotImplementedError
+
+    def _values(self, names: frozenset[str]) -> dict[str, Any]:
+        return self.model_dump(mode="json", include=set(names))

@@ -1,0 +1,25 @@
+"""The methods there are: the union of their settings, and the way from settings to a method."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from tasks.methods.adain.settings import AdainSettings
+
+if TYPE_CHECKING:
+    from tasks.methods.base import Method
+
+# With a second method: Annotated[AdainSettings | OtherSettings, Field(discriminator="name")]. Pydantic takes
+# no discriminator on a union of one.
+MethodSettings = AdainSettings
+
+
+def open_method(settings: MethodSettings, device: str = "cpu") -> Method:
+    """The method of these settings on a device, its weights loaded.
+
+    Only here is a method's code, and torch, imported: tasks/methods/<name>/method.py has an `open_method`.
+    Raises RequestError where its weights are missing, unsafe or of another network.
+    """
+    method: Method = import_module(f"tasks.methods.{settings.name}.method").open_method(settings, device)
+    return method

@@ -1,0 +1,1 @@
+"""Weights: where they are, what they are, and how they are read without running anything in them."""
