@@ -1,0 +1,90 @@
+"""Losses on features and pixels that methods, training and scores share.
+
+N images, C channels, H and W pixels, P positions, D directions; a list of features is one NCHW map a level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tasks.encoders.statistics import EPSILON, channel_moments, channel_statistics, normalise_channels
+
+Features = Sequence[Tensor]
+
+
+def feature_loss(output_NCHW: Tensor, target_NCHW: Tensor) -> Tensor:
+    """Mean squared difference; AdaIN's content loss, of the output's relu4_1 and the transferred features."""
+    return F.mse_loss(output_NCHW.float(), target_NCHW.float())
+
+
+def style_loss(outputs: Features, styles: Features) -> Tensor:
+    """AdaIN's style loss (equation 13): squared differences of means and deviations, summed over levels."""
+    losses = [
+        F.mse_loss(of_output, of_style)
+        for output_NCHW, style_NCHW in zip(outputs, styles, strict=True)
+        for of_output, of_style in zip(
+            channel_statistics(output_NCHW), channel_statistics(style_NCHW), strict=True
+        )
+    ]
+    return torch.stack(losses).sum()
+
+
+def normalised_content_loss(output_NCHW: Tensor, content_NCHW: Tensor) -> Tensor:
+    """Mean squared difference of mean-variance-normalised features (STROTSS and AdaAttN's successors use it).
+
+    Colour and contrast are left free. 0 for the same features, 2 for unrelated ones.
+    """
+    return F.mse_loss(normalise_channels(output_NCHW), normalise_channels(content_NCHW))
+
+
+def covariance_loss(output_NCHW: Tensor, style_NCHW: Tensor) -> Tensor:
+    """Mean squared difference of channel covariances: centred Gram matrices (Gatys et al., CVPR 2016)."""
+    return F.mse_loss(channel_moments(output_NCHW)[1], channel_moments(style_NCHW)[1])
+
+
+def moment_distances(first_NCHW: Tensor, second_NCHW: Tensor) -> dict[str, Tensor]:
+    """Mean squared differences of means, deviations and covariances."""
+    (first_mean, first_covariance), (second_mean, second_covariance) = map(
+        channel_moments, (first_NCHW, second_NCHW)
+    )
+    return {
+        "mean": (first_mean - second_mean).square().mean(),
+        "deviation": (deviations(first_covariance) - deviations(second_covariance)).square().mean(),
+        "covariance": (first_covariance - second_covariance).square().mean(),
+    }
+
+
+def deviations(covariances_NCC: Tensor) -> Tensor:
+    return (covariances_NCC.diagonal(dim1=1, dim2=2).clamp_min(0) + EPSILON).sqrt()
+
+
+def sliced_wasserstein(output_NCHW: Tensor, style_NCHW: Tensor, directions_DC: Tensor) -> Tensor:
+    """Squared distance of sorted projections, mean over directions (Heitz et al., CVPR 2021, equation 5).
+
+    It sees the whole distribution of the features, which means and covariances do not. Equal H x W only.
+    """
+    output_NDP = torch.einsum("dc,ncp->ndp", directions_DC, output_NCHW.float().flatten(2))
+    style_NDP = torch.einsum("dc,ncp->ndp", directions_DC, style_NCHW.float().flatten(2))
+    return F.mse_loss(output_NDP.sort(dim=2).values, style_NDP.sort(dim=2).values)
+
+
+def draw_directions(count: int, channels: int, generator: torch.Generator) -> Tensor:
+    """`count` directions of unit length, uniform on the sphere, DC, on the CPU."""
+    return F.normalize(torch.randn(count, channels, generator=generator), dim=1)
+
+
+def identity_loss(output_NCHW: Tensor, image_NCHW: Tensor) -> Tensor:
+    """Mean absolute difference: a picture in its own style is itself (Park and Lee, SANet, CVPR 2019)."""
+    return F.l1_loss(output_NCHW.float(), image_NCHW.float())
+
+
+def total_variation(images_NCHW: Tensor) -> Tensor:
+    """Mean absolute difference of neighbours, down plus across (anisotropic; Rudin et al. 1992)."""
+    images = images_NCHW.float()
+    return (images[:, :, 1:] - images[:, :, :-1]).abs().mean() + (
+        images[:, :, :, 1:] - images[:, :, :, :-1]
+    ).abs().mean()

@@ -1,0 +1,57 @@
+"""A trained network as a file to ship: half-precision tensors, and a card that says where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from tasks.records import RequestError
+from tasks.training.loop import CHECKPOINT, LOSSES, strip
+
+CURVE_POINTS = 25
+
+
+def read_average(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The averaged weights of a run's checkpoint, float32, and its step and phases."""
+    path = run / CHECKPOINT
+    if not path.is_file():
+        raise RequestError(f"{run} holds no {CHECKPOINT}: train first, or name the folder of a run")
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    history = {"steps": int(metadata["step"]), "phases": json.loads(metadata["phases"])}
+    return strip(tensors, "average."), history
+
+
+def export(run: Path, name: str, folder: Path, about: dict[str, Any]) -> Path:
+    """Write NAME.safetensors (half precision) and NAME.card.json; `about` goes on the card as it is."""
+    tensors, history = read_average(run)
+    data = save({key: tensor.half().contiguous() for key, tensor in tensors.items()})
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    path.write_bytes(data)
+    card = {
+        "name": name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "precision": "float16",
+        **about,
+        "training": {**history, "torch": torch.__version__, "loss_curve": read_curve(run / LOSSES)},
+    }
+    (folder / f"{name}.card.json").write_text(json.dumps(card, indent=1) + "\n")
+    return path
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """A few evenly spaced lines of the log, the last among them."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    every = max(1, len(lines) // CURVE_POINTS)
+    return [json.loads(line) for line in lines[::-1][::every][::-1]]

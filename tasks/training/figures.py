@@ -1,0 +1,116 @@
+"""How well a stylizer does, in numbers: nearness to the style and structure kept, on pictures it never saw.
+
+N pairs, C channels, H and W pixels.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage.filters import sobel
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+from tasks.losses.perceptual import moment_distances
+from tasks.methods.adain.small import SmallStylizer
+from tasks.training.data import Pictures, centre_square
+
+Features = Callable[[Tensor], list[Tensor]]
+PAIRS = 30
+SIZE = 256  # pixels; the centred squares of pictures
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Means over pairs. `style_distance` is 0 for the style itself; `structure` and `edges` 1 for the content."""
+
+    style_distance: float
+    structure: float  # SSIM of the luminance with the content's (Wang et al. 2004)
+    edges: float  # correlation of Sobel magnitudes with the content's
+    colours: float  # mean absolute difference of the style's mean colour, in [0, 1]
+
+
+def measure(
+    network: SmallStylizer, photos: Pictures, art: Pictures, features: Features
+) -> dict[str, float | dict[str, float]]:
+    """Figures of the stylized pictures and of the contents as they are (what doing nothing scores); speed.
+
+    Pair n is photograph n in style n, both lists repeated as needed. `features` gives relu1_1 to relu4_1.
+    """
+    contents_NCHW, styles_NCHW = (take(pictures, PAIRS) for pictures in (photos, art))
+    with torch.inference_mode():
+        outputs_NCHW = torch.cat(
+            [
+                network(content_NCHW, style_NCHW).clamp(0, 1)
+                for content_NCHW, style_NCHW in zip(contents_NCHW.split(1), styles_NCHW.split(1), strict=True)
+            ]
+        )
+        judge = partial(judge_pairs, contents_NCHW, styles_NCHW, features)
+        return {
+            "pairs": PAIRS,
+            "size": SIZE,
+            "stylized": vars(judge(outputs_NCHW)),
+            "identity": vars(judge(contents_NCHW)),
+            "renders_per_second": measure_speed(network, contents_NCHW, styles_NCHW),
+        }
+
+
+def judge_pairs(
+    contents_NCHW: Tensor, styles_NCHW: Tensor, features: Features, outputs_NCHW: Tensor
+) -> Figures:
+    """Means over the pairs, of outputs in [0, 1]."""
+    before, after = (luminance(images) for images in (contents_NCHW, outputs_NCHW))
+    pairs = list(zip(before, after, strict=True))
+    difference = outputs_NCHW.mean(dim=(2, 3)) - styles_NCHW.mean(dim=(2, 3))
+    return Figures(
+        style_distance=style_distance(features(outputs_NCHW), features(styles_NCHW)),
+        structure=float(np.mean([structural_similarity(*pair, data_range=1.0) for pair in pairs])),
+        edges=float(
+            np.mean([np.corrcoef(*(sobel(image).ravel() for image in pair))[0, 1] for pair in pairs])
+        ),
+        colours=float(difference.abs().mean()),
+    )
+
+
+def style_distance(outputs: list[Tensor], styles: list[Tensor]) -> float:
+    """Differences of means, deviations and covariances, each relative to what two different styles differ by.
+
+    About 1 where the output has the statistics of any other style, 0 where it has the style's own.
+    """
+    ratios = []
+    for output_NCHW, style_NCHW in zip(outputs, styles, strict=True):
+        apart = moment_distances(style_NCHW, style_NCHW.roll(1, dims=0))
+        near = moment_distances(output_NCHW, style_NCHW)
+        ratios += [float(near[term] / apart[term]) for term in apart]
+    return float(np.mean(ratios))
+
+
+def measure_speed(
+    network: SmallStylizer, contents_NCHW: Tensor, styles_NCHW: Tensor, repeats: int = 8
+) -> float:
+    """Pictures a second of encode and render together, one at a time, styles known, on the threads in use."""
+    statistics = network.represent(styles_NCHW[:1])
+    started = time.perf_counter()
+    for index in range(repeats):
+        network.render(network.content_encoder(contents_NCHW[index : index + 1]), statistics)
+    return round(repeats / (time.perf_counter() - started), 2)
+
+
+def take(pictures: Pictures, count: int) -> Tensor:
+    """The first `count` pictures, repeated where there are fewer, N3HW in [0, 1]."""
+    return torch.stack(
+        [centre_square(pictures.images[index % len(pictures)], SIZE) for index in range(count)]
+    )
+
+
+def luminance(images_NCHW: Tensor) -> NDArray[np.float32]:
+    """Rec. 601 luma, NHW."""
+    weights_C = torch.tensor([0.299, 0.587, 0.114])
+    luma_NHW: NDArray[np.float32] = torch.einsum("nchw,c->nhw", images_NCHW.float(), weights_C).numpy()
+    return luma_NHW

@@ -1,0 +1,241 @@
+"""The training loop of the networks we ship: schedule, moving average, checkpoints, exact resume, sheets."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from tasks.records import RequestError
+
+CHECKPOINT = "checkpoint.safetensors"
+LOSSES = "losses.jsonl"
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long and how fast to train, and what to write on the way."""
+
+    steps: int = 10_000
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 2e-5  # reached along a cosine at the last step
+    warmup_steps: int = 100
+    average_decay: float = 0.999  # of the moving average of the weights, which is what gets exported
+    clip_norm: float = 5.0
+    device: str = "auto"
+    precision: str = "auto"  # float32 | bfloat16 (autocast; weights stay float32); auto: bfloat16 on a GPU
+    checkpoint_seconds: float = 180.0
+    log_steps: int = 50
+    sheet_steps: int = 1_000
+
+
+class Recipe(Protocol):
+    """What is trained: a network, the data of each step, the loss on it, and a picture of how it goes."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What the steps change; made by the recipe, so that its seed decides the first weights."""
+
+    def draw(self, step: int) -> dict[str, Tensor]:
+        """The batch of a step, a function of the step alone."""
+
+    def loss(
+        self, network: nn.Module, batch: dict[str, Tensor], step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss and its named parts."""
+
+    def sheet(self, network: nn.Module) -> Tensor:
+        """A picture 3HW in [0, 1] of the network at work."""
+
+    def describe(self) -> dict[str, Any]:
+        """Data and settings, as JSON takes them: kept in the checkpoint, and later on the card."""
+
+
+def train(recipe: Recipe, settings: LoopSettings, folder: Path, resume: bool = False) -> TrainingState:
+    """Train the recipe's network up to `settings.steps` in `folder`; the state's `average` is what to use.
+
+    `resume` goes on from the checkpoint in `folder`, if there is one, as if the run had never stopped.
+    RequestError where a checkpoint is there and `resume` was not asked for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = TrainingState(recipe.network, settings, recipe.describe())
+    path = folder / CHECKPOINT
+    if path.exists() and not resume:
+        raise RequestError(f"{folder} holds a checkpoint: resume from it, or name another folder")
+    if path.exists():
+        state.load(path)
+    run_steps(recipe, state, settings, folder)
+    state.save(path)
+    return state
+
+
+class TrainingState:
+    """All that a step changes: weights, their moving average, the optimiser's moments, the count of steps."""
+
+    def __init__(self, network: nn.Module, settings: LoopSettings, recipe: dict[str, Any]) -> None:
+        self.device = choose_device(settings.device)
+        self.network = move(network, self.device)
+        self.average = deepcopy(self.network).eval().requires_grad_(False)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
+        self.settings = settings
+        self.step = 0
+        self.phases = [{"from_step": 0, "loop": asdict(settings), "recipe": recipe}]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything but the count of steps, by name; contiguous, so that it can be written."""
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
+        return {name: value.detach().contiguous() for name, value in tensors.items()}
+
+    def save(self, path: Path) -> None:
+        """One file, replaced at once: a run killed while saving keeps the checkpoint before."""
+        metadata = {"step": str(self.step), "phases": json.dumps(self.phases)}
+        part = path.with_suffix(".part")
+        save_file(self.tensors(), part, metadata)
+        os.replace(part, path)
+
+    def load(self, path: Path) -> None:
+        """Weights, average, moments and step of a checkpoint of the same network."""
+        with safe_open(path, "pt") as file:
+            self.step = int(file.metadata()["step"])
+            self.phases = join_phases(json.loads(file.metadata()["phases"]), self.phases[0], self.step)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        self.network.load_state_dict(strip(tensors, "network."))
+        self.average.load_state_dict(strip(tensors, "average."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in strip(tensors, "optimiser.").items():
+            index, moment = name.split(".")
+            moments.setdefault(int(index), {})[moment] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+
+    def apply(self, loss: Tensor) -> None:
+        """One step of the optimiser and of the moving average."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.step, self.settings)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
+        self.optimiser.step()
+        self.step += 1
+        decay = min(self.settings.average_decay, self.step / (self.step + 10))  # first steps soon forgotten
+        with torch.no_grad():
+            for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(value, 1 - decay)
+
+
+def join_phases(earlier: list[dict[str, Any]], now: dict[str, Any], step: int) -> list[dict[str, Any]]:
+    """The phases of a run, one more where it is resumed with other settings or data."""
+    same = all(earlier[-1][part] == now[part] for part in ("loop", "recipe"))
+    return earlier if same else [*earlier, {**now, "from_step": step}]
+
+
+def run_steps(recipe: Recipe, state: TrainingState, settings: LoopSettings, folder: Path) -> None:
+    """The steps from the state's own to the last, with progress on stderr."""
+    saved = time.monotonic()
+    log = LossLog(folder / LOSSES)
+    bar = tqdm(total=settings.steps, initial=state.step, unit="step", mininterval=10)
+    for batch in draw_ahead(recipe, state.step, settings.steps):
+        on_device = {name: place(value, state.device) for name, value in batch.items()}
+        with autocast(state.device, settings.precision):
+            loss, parts = recipe.loss(state.network, on_device, state.step)
+        state.apply(loss)
+        bar.update()
+        log.add({"loss": loss, **parts})
+        if state.step % settings.log_steps == 0:
+            bar.set_postfix(log.write(state.step), refresh=False)
+        if state.step % settings.sheet_steps == 0:
+            write_sheet(folder / f"sheet-{state.step:06d}.png", recipe.sheet(state.average))
+        if time.monotonic() - saved > settings.checkpoint_seconds:
+            state.save(folder / CHECKPOINT)
+            saved = time.monotonic()
+    bar.close()
+
+
+def draw_ahead(recipe: Recipe, start: int, end: int) -> Iterator[dict[str, Tensor]]:
+    """The batches of the steps, the next one drawn in a thread while this one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(recipe.draw, start)
+        for step in range(start, end):
+            batch = coming.result()
+            coming = pool.submit(recipe.draw, step + 1)
+            yield batch
+
+
+def learning_rate(step: int, settings: LoopSettings) -> float:
+    """Linear warm-up, then a cosine to the final rate."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    progress = min(1.0, (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps))
+    cosine = (1 + math.cos(math.pi * progress)) / 2
+    return settings.final_learning_rate + (settings.learning_rate - settings.final_learning_rate) * cosine
+
+
+class LossLog:
+    """Means of the losses since the last line, one line of JSON at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        self.sums = {name: value.detach() + self.sums.get(name, 0) for name, value in losses.items()}
+        self.count += 1
+
+    def write(self, step: int) -> dict[str, float]:
+        """Append the means. RequestError where they are not finite, before a checkpoint keeps them."""
+        means = {name: round(float(value) / self.count, 5) for name, value in self.sums.items()}
+        if not math.isfinite(means["loss"]):
+            raise RequestError(f"the loss is not finite at step {step}: lower the learning rate and resume")
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step, "time": round(time.time(), 1), **means}) + "\n")
+        self.sums, self.count = {}, 0
+        return means
+
+
+def write_sheet(path: Path, image_CHW: Tensor) -> None:
+    pixels_HWC = (image_CHW.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    Image.fromarray(pixels_HWC).save(path)
+
+
+def place(value: Tensor, device: torch.device) -> Tensor:
+    """On the device, channels last: on CPUs too, convolutions run up to twice as fast on that layout."""
+    return value.to(device, memory_format=torch.channels_last, non_blocking=True)
+
+
+def move(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network itself, placed as `place` places images."""
+    network.to(device)
+    return network.to(memory_format=torch.channels_last)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    half = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
+
+
+def choose_device(name: str) -> torch.device:
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
