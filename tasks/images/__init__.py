@@ -1,0 +1,1 @@
+"""Everything between bytes and pictures; only `padding` loads torch."""
