@@ -202,8 +202,9 @@ class AdainRecipe:
     @torch.no_grad()
     def sheet(self, network: nn.Module) -> Tensor:
         """Validation photographs (rows, the original in front) in validation styles (columns, on top)."""
-        styles = [centre_square(image, SHEET_SIZE) for image in self.shown_art.images[:8]]
-        contents = [centre_square(image, SHEET_SIZE) for image in spread(self.shown_photos.images, 5)]
+        styles = [centre_square(image, SHEET_SIZE) for image in (self.shown_art or self.art).images[:8]]
+        shown = spread((self.shown_photos or self.photos).images, 5)
+        contents = [centre_square(image, SHEET_SIZE) for image in shown]
         device = next(network.parameters()).device
         rows = [torch.cat([torch.ones(3, SHEET_SIZE, SHEET_SIZE), *styles], dim=2)]
         for content in contents:

@@ -28,7 +28,7 @@ SIZE = 256  # pixels; the centred squares of pictures
 
 @dataclass(frozen=True)
 class Figures:
-    """Means over pairs. `style_distance` is 0 for the style itself; `structure` and `edges` 1 for the content."""
+    """Means over pairs. `style_distance` is 0 for the style, `structure` and `edges` 1 for the content."""
 
     style_distance: float
     structure: float  # SSIM of the luminance with the content's (Wang et al. 2004)

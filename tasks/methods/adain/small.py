@@ -1,8 +1,8 @@
 """The compact stylization network of ours: two encoders, statistics transfer at three depths, a decoder.
 
 N images, C channels, H and W pixels; features at depth d are NCHW at 1/2, 1/4 and 1/8 of the image.
-The transfer is AdaIN (Huang and Belongie, ICCV 2017, equation 8); the network around it is ours. Each pair runs
-the transfer and `SmallDecoder` alone, so the decoder's full-resolution work is kept to 16 channels.
+The transfer is AdaIN (Huang and Belongie, ICCV 2017, equation 8); the network around it is ours. Each pair
+runs the transfer and `SmallDecoder` alone, so the decoder's full-resolution work is kept to 16 channels.
 """
 
 from __future__ import annotations
