@@ -1,0 +1,78 @@
+"""What every corpus reader offers: pieces to plan with, and the entries of a piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from tasks.records import ImageError, RequestError
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file that is one picture (`rows` is 0), or a range of rows of a table file.
+
+    `path` is posix and relative to the corpus root. `version`, `bytes` and `modified` (nanoseconds, 0 where
+    the store does not tell) are the whole file's.
+    """
+
+    path: str
+    version: str
+    bytes: int
+    modified: int
+    first_row: int = 0
+    rows: int = 0
+
+    def content_ids(self) -> list[str]:
+        """Ids of the piece's contents, in the order in which they are read."""
+        if not self.rows:
+            return [self.path]
+        return [f"{self.path}#{row}" for row in range(self.first_row, self.first_row + self.rows)]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One content: its encoded picture, or why there is none, and the corpus's own columns."""
+
+    content_id: str
+    content_uri: str
+    content_version: str
+    data: bytes | None
+    error: ImageError | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Corpus(Protocol):
+    """The content images behind one URI. `carried` describes the corpus's own columns; folders have none."""
+
+    uri: str
+    format: str
+    carried: pa.Schema
+
+    def pieces(self, known: Mapping[str, Piece]) -> list[Piece]:
+        """All pieces, sorted by path and row.
+
+        `known` holds pieces of earlier plans by path: a file of the same size and time keeps its version
+        without being read. Raises RequestError where there is nothing to stylize.
+        """
+        ...
+
+    def read(self, piece: Piece) -> Iterator[Entry]:
+        """The entries of a piece, one for each of its content ids, in that order.
+
+        A missing or forbidden picture is an entry with an ImageError; a store that fails raises OSError.
+        """
+        ...
+
+
+def check_unique(pieces: Iterable[Piece]) -> None:
+    """Raise RequestError where two pieces hold the same content id."""
+    ends: dict[str, int] = {}
+    for piece in sorted(pieces, key=lambda piece: (piece.path, piece.first_row)):
+        if piece.first_row < ends.get(piece.path, 0):
+            content_id = piece.content_ids()[0]
+            raise RequestError(f"Two contents have the id {content_id!r}: rename or remove one of them.")
+        ends[piece.path] = piece.first_row + max(1, piece.rows)

@@ -1,0 +1,58 @@
+"""A corpus that is a folder of pictures, at any depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pyarrow as pa
+
+from tasks.corpus.base import Entry, Piece, check_unique
+from tasks.corpus.listing import Root, with_suffix
+from tasks.images.decoding import MAX_BYTES
+from tasks.records import ImageError, RequestError
+
+# Files are taken by name, in any case, so that a damaged one becomes a failed record and is not passed over.
+SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .ppm .pgm .pbm .pnm".split())
+
+
+class FolderCorpus:
+    """Every file with a picture's suffix below a root; others are counted in `ignored`."""
+
+    format = "folder"
+
+    def __init__(self, uri: str, root: Root) -> None:
+        self.uri = uri.rstrip("/") or uri
+        self.root = root
+        self.carried = pa.schema([])
+        self.ignored = 0
+
+    def pieces(self, known: Mapping[str, Piece]) -> list[Piece]:
+        """One piece a picture. Raises RequestError where there is none."""
+        files = self.root.files()
+        pictures = with_suffix(files, SUFFIXES)
+        self.ignored = len(files) - len(pictures)
+        if not pictures:
+            raise RequestError(
+                f"The corpus {self.uri} has no pictures ({self.ignored} other files): name a folder with "
+                f"files that end in {', '.join(sorted(SUFFIXES))}."
+            )
+        pieces = self.root.versions(pictures, known)
+        check_unique(pieces)
+        return pieces
+
+    def read(self, piece: Piece) -> Iterator[Entry]:
+        """The one entry of a piece."""
+        data, error = read_picture_file(self.root, piece.path, piece.bytes)
+        yield Entry(piece.path, f"{self.uri}/{piece.path}", piece.version, data, error)
+
+
+def read_picture_file(root: Root, path: str, size: int) -> tuple[bytes | None, ImageError | None]:
+    """Bytes of a file, or the ImageError that stands in their place. A store that fails raises OSError."""
+    if size > MAX_BYTES:
+        return None, ImageError("too_large", f"the file is larger than {MAX_BYTES} bytes")
+    try:
+        return bytes(root.filesystem.cat_file(root.within(path))), None
+    except FileNotFoundError:
+        return None, ImageError("missing", "the file is not there")
+    except PermissionError:
+        return None, ImageError("missing", "the file may not be read")

@@ -1,0 +1,165 @@
+"""Files below a corpus root, on local disk or behind any fsspec filesystem, and the version of each."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from tasks.corpus.base import Piece
+from tasks.records import RequestError
+
+# Hashing waits on the disk and releases the GIL; footers wait on the network.
+READERS = 8
+# Version of a file that cannot be read while planning: reading it later says why, in its record.
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file below the root: its relative posix path, size, time (nanoseconds or 0) and entity tag (or "")."""
+
+    path: str
+    bytes: int
+    modified: int = 0
+    etag: str = ""
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder on a filesystem."""
+
+    filesystem: Any
+    path: str
+
+    def within(self, path: str) -> str:
+        """Path of a file as the filesystem knows it."""
+        return f"{self.path.rstrip('/')}/{path}"
+
+    def files(self) -> list[FoundFile]:
+        """Every file below the root, sorted by path; whatever begins with a dot is left out.
+
+        Each real folder is walked once, so links that lead in circles end. Raises RequestError.
+        """
+        local = isinstance(self.filesystem, LocalFileSystem)
+        try:
+            found = _local_files(self.path) if local else _remote_files(self.filesystem, self.path)
+            files = sorted(found, key=lambda file: file.path)
+        except (OSError, ValueError, *store_errors(self.filesystem)) as error:
+            raise RequestError(
+                f"{self.path} cannot be listed ({_short(error)}): check its permissions."
+            ) from error
+        for file in files:
+            _check_name(file.path)
+        return files
+
+    def file(self, path: str) -> FoundFile:
+        """One file below the root. Raises FileNotFoundError."""
+        if isinstance(self.filesystem, LocalFileSystem):
+            status = os.stat(self.within(path))
+            return FoundFile(path, status.st_size, status.st_mtime_ns)
+        return _found(path, self.filesystem.info(self.within(path)))
+
+    def versions(self, files: Sequence[FoundFile], known: Mapping[str, Piece]) -> list[Piece]:
+        """A piece for each whole file, with its version: entity tag, or SHA-256 where the store has none."""
+
+        def version(file: FoundFile) -> Piece:
+            piece = Piece(file.path, f"etag:{file.etag}-{file.bytes}", file.bytes, file.modified)
+            if file.etag:
+                return piece
+            old = known.get(file.path)
+            same = old is not None and file.modified > 0
+            if old and same and (old.bytes, old.modified) == (file.bytes, file.modified):
+                return replace(piece, version=old.version)
+            return replace(piece, version=_digest(self.filesystem, self.within(file.path)))
+
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(version, files))
+
+
+def suffix(path: str) -> str:
+    """Ending of a file's name in lower case, with its dot."""
+    return posixpath.splitext(path)[1].lower()
+
+
+def with_suffix(files: Sequence[FoundFile], suffixes: Collection[str]) -> list[FoundFile]:
+    """The files whose name ends so, in any case."""
+    return [file for file in files if suffix(file.path) in suffixes]
+
+
+def store_errors(filesystem: Any) -> tuple[type[Exception], ...]:
+    """What a filesystem raises beside OSError: S3 says so of missing credentials and wrong endpoints."""
+    protocol = filesystem.protocol
+    if "s3" not in ((protocol,) if isinstance(protocol, str) else protocol):
+        return ()
+    from botocore.exceptions import BotoCoreError
+
+    return (BotoCoreError,)
+
+
+def _local_files(root: str) -> Iterator[FoundFile]:
+    """Real folders first, then linked ones not walked yet, so that a link never renames a real file."""
+    walked: set[tuple[int, int]] = set()
+    links: list[str] = []
+    yield from _walk(root, "", walked, links)
+    while links:
+        yield from _walk(root, links.pop(0), walked, links)
+
+
+def _walk(root: str, folder: str, walked: set[tuple[int, int]], links: list[str]) -> Iterator[FoundFile]:
+    place = os.stat(os.path.join(root, folder))
+    if (place.st_dev, place.st_ino) in walked:
+        return
+    walked.add((place.st_dev, place.st_ino))
+    with os.scandir(os.path.join(root, folder)) as entries:
+        names = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+    for entry in names:
+        path = posixpath.join(folder, entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(root, path, walked, links)
+        elif entry.is_dir():
+            links.append(path)
+        elif entry.is_file():
+            status = entry.stat()
+            yield FoundFile(path, status.st_size, status.st_mtime_ns)
+        elif entry.is_symlink():
+            yield FoundFile(path, 0)
+
+
+def _remote_files(filesystem: Any, root: str) -> Iterator[FoundFile]:
+    prefix = root.rstrip("/") + "/"
+    for path, info in filesystem.find(root, detail=True).items():
+        relative = path.removeprefix(prefix)
+        hidden = any(part.startswith(".") for part in relative.split("/"))
+        if info["type"] == "file" and relative and not hidden:
+            yield _found(relative, info)
+
+
+def _found(path: str, info: Mapping[str, Any]) -> FoundFile:
+    etag = next((str(info[key]) for key in ("ETag", "etag") if info.get(key)), "")
+    return FoundFile(path, info["size"] or 0, etag=etag.strip('"'))
+
+
+def _digest(filesystem: Any, path: str) -> str:
+    try:
+        with filesystem.open(path, "rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}"
+    except (FileNotFoundError, PermissionError):
+        return UNREADABLE
+
+
+def _check_name(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise RequestError(f"The file name {path!r} is not UTF-8: rename the file.") from error
+
+
+def _short(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

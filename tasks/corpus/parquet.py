@@ -1,0 +1,215 @@
+"""A corpus that is one Parquet file or a folder of them, with a column of encoded pictures."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.corpus.base import Entry, Piece, check_unique
+from tasks.corpus.folder import read_picture_file
+from tasks.corpus.listing import READERS, FoundFile, Root, store_errors, with_suffix
+from tasks.records import ImageError, RequestError
+
+SUFFIX = ".parquet"
+# A piece is read whole into memory: at most this many rows, and about this many bytes.
+PIECE_ROWS = 64
+PIECE_BYTES = 64 * 2**20
+# Column chunks are read a buffer at a time, so that a few rows do not pull in a whole row group.
+BUFFER_BYTES = 2**20
+
+
+class ParquetCorpus:
+    """Rows of Parquet files that agree on their columns; all columns but the pictures are carried.
+
+    `file` is the one file of the corpus, relative to the root; None takes all below the root. Raises
+    RequestError where the columns cannot serve.
+    """
+
+    format = "parquet"
+
+    def __init__(self, uri: str, root: Root, file: str | None, image: str | None) -> None:
+        self.uri = uri.rstrip("/")
+        self.root, self.file = root, file
+        self._footers: dict[str, pq.FileMetaData] = {}
+        first = self._files()[0].path
+        schema = self._footer(first).schema.to_arrow_schema()
+        self.image = find_image_column(schema, image, self.uri)
+        self._types = _types(schema)
+        others = [field for field in schema if field.name != self.image]
+        self.carried = pa.schema(others, metadata=_features(schema))
+
+    def pieces(self, known: Mapping[str, Piece]) -> list[Piece]:
+        """Ranges of rows, aligned to row groups. Raises RequestError where files differ or hold no rows."""
+        files = self._files()
+        with ThreadPoolExecutor(READERS) as pool:
+            footers = list(pool.map(lambda file: self._footer(file.path), files))
+        for file, footer in zip(files, footers, strict=True):
+            self._check_columns(file.path, footer)
+        pieces = [
+            replace(whole, first_row=first, rows=rows)
+            for whole, footer in zip(self.root.versions(files, known), footers, strict=True)
+            for first, rows in _ranges(footer)
+        ]
+        if not pieces:
+            raise RequestError(f"The Parquet files of the corpus {self.uri} hold no rows: name others.")
+        check_unique(pieces)
+        return pieces
+
+    def read(self, piece: Piece) -> Iterator[Entry]:
+        """The entries of a range of rows; reads only the row groups that it touches."""
+        ids = iter(piece.content_ids())
+        failure = ImageError("missing", "the row is not there")
+        try:
+            for row in self._rows(piece):
+                yield self._entry(piece, next(ids), row)
+        except FileNotFoundError:
+            failure = ImageError("missing", "the file is not there")
+        except PermissionError:
+            failure = ImageError("missing", "the file may not be read")
+        except pa.ArrowInvalid:
+            failure = ImageError("corrupt", "the Parquet file is damaged")
+        for content_id in ids:
+            yield Entry(content_id, self._uri(content_id), piece.version, None, failure)
+
+    def _rows(self, piece: Piece) -> Iterator[dict[str, Any]]:
+        with self._open(piece.path) as file:
+            table = pq.ParquetFile(file, metadata=self._footers.get(piece.path), buffer_size=BUFFER_BYTES)
+            start, stop = piece.first_row, piece.first_row + piece.rows
+            groups, row = _groups(table.metadata, start, stop)
+            for batch in table.iter_batches(batch_size=PIECE_ROWS, row_groups=groups, use_threads=False):
+                cut = batch.slice(max(0, start - row), max(0, min(stop, row + len(batch)) - max(start, row)))
+                yield from cut.to_pylist()
+                row += len(batch)
+                if row >= stop:
+                    return
+
+    def _entry(self, piece: Piece, content_id: str, row: dict[str, Any]) -> Entry:
+        value = row.pop(self.image)
+        data = value if isinstance(value, bytes) else (value or {}).get("bytes")
+        path = value.get("path") if isinstance(value, dict) else None
+        error = None
+        if data is None:
+            data, error = self._outside(piece, path) if path else (None, _empty())
+        return Entry(content_id, self._uri(content_id), piece.version, data, error, row)
+
+    def _outside(self, piece: Piece, path: str) -> tuple[bytes | None, ImageError | None]:
+        """A picture that the table only points to: beside the table, or below the root, never elsewhere."""
+        places = (posixpath.join(posixpath.dirname(piece.path), path), path)
+        for place in map(posixpath.normpath, places):
+            if place.startswith(("/", "../")) or "://" in path:
+                continue
+            data, error = read_picture_file(self.root, place, 0)
+            if error is None:
+                return data, None
+        return None, ImageError("missing", "the table points to a file that is not there")
+
+    def _uri(self, content_id: str) -> str:
+        folder = posixpath.dirname(self.uri) if self.file else self.uri
+        return f"{folder}/{content_id}"
+
+    def _files(self) -> list[FoundFile]:
+        if self.file is not None:
+            return [self.root.file(self.file)]
+        files = with_suffix(self.root.files(), [SUFFIX])
+        if not files:
+            raise RequestError(f"The corpus {self.uri} has no {SUFFIX} files: name a folder that has.")
+        return files
+
+    def _open(self, path: str) -> Any:
+        return self.root.filesystem.open(self.root.within(path), "rb")
+
+    def _footer(self, path: str) -> pq.FileMetaData:
+        if path not in self._footers:
+            try:
+                with self._open(path) as file:
+                    self._footers[path] = pq.read_metadata(file)
+            except pa.ArrowInvalid as error:
+                raise RequestError(
+                    f"{path} is no Parquet file, or a damaged one: remove or replace it."
+                ) from error
+            except (OSError, *store_errors(self.root.filesystem)) as error:
+                raise RequestError(f"{path} of the corpus {self.uri} cannot be read: check it.") from error
+        return self._footers[path]
+
+    def _check_columns(self, path: str, footer: pq.FileMetaData) -> None:
+        types = _types(footer.schema.to_arrow_schema())
+        if types != self._types:
+            names = sorted(name for name in types | self._types if types.get(name) != self._types.get(name))
+            raise RequestError(
+                f"{path} differs from the other Parquet files of {self.uri} in the columns "
+                f"{', '.join(names)}: make them agree, or name the files that belong together."
+            )
+
+
+def find_image_column(schema: pa.Schema, wanted: str | None, uri: str) -> str:
+    """The column of pictures: the wanted one, else the only struct with `bytes`, else the only binary one.
+
+    Raises RequestError naming the columns where none or several qualify.
+    """
+    structs = [field.name for field in schema if _is_picture_struct(field.type)]
+    binaries = [field.name for field in schema if _is_binary(field.type)]
+    columns = ", ".join(schema.names)
+    if wanted is not None:
+        if wanted not in structs + binaries:
+            raise RequestError(f"{uri} has no picture column {wanted!r}: choose `image` among {columns}.")
+        return wanted
+    found = structs or binaries
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RequestError(f"{uri} has several picture columns: set `image` to one of {', '.join(found)}.")
+    raise RequestError(f"{uri} has no binary column of pictures, only {columns}: name another corpus.")
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _is_picture_struct(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) and any(f.name == "bytes" and _is_binary(f.type) for f in kind)
+
+
+def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
+    return {field.name: field.type for field in schema}
+
+
+def _features(schema: pa.Schema) -> dict[bytes, bytes] | None:
+    """The Hugging Face description of the columns: it holds the names of classes."""
+    metadata = schema.metadata or {}
+    return {b"huggingface": metadata[b"huggingface"]} if b"huggingface" in metadata else None
+
+
+def _ranges(footer: pq.FileMetaData) -> Iterator[tuple[int, int]]:
+    """(first row, rows) of each piece: row groups, cut evenly where they are too large for one piece."""
+    first = 0
+    for index in range(footer.num_row_groups):
+        group = footer.row_group(index)
+        parts = max(-(-group.num_rows // PIECE_ROWS), -(-group.total_byte_size // PIECE_BYTES))
+        edges = [group.num_rows * part // parts for part in range(parts + 1)] if parts else []
+        for start, stop in pairwise(edges):
+            if start < stop:
+                yield first + start, stop - start
+        first += group.num_rows
+
+
+def _groups(footer: pq.FileMetaData, start: int, stop: int) -> tuple[list[int], int]:
+    """Row groups that hold the rows from start to stop, and the first row of the first of them."""
+    groups, first, row = [], 0, 0
+    for index in range(footer.num_row_groups):
+        rows = footer.row_group(index).num_rows
+        if row < stop and row + rows > start:
+            first = first if groups else row
+            groups.append(index)
+        row += rows
+    return groups, first
+
+
+def _empty() -> ImageError:
+    return ImageError("empty_file", "the row has no picture")
