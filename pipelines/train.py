@@ -72,9 +72,7 @@ def open_networks(paths: Sequence[str | Path]) -> Perceptual:
     except ValueError as error:
         raise RequestError(f"perceptual weights: {error}") from error
     if len(networks) not in (1, 2) or count_levels(networks[-1]) < CONTENT_LEVELS:
-        raise RequestError(
-            "perceptual weights: name one VGG encoder that reaches relu4_1, or two of which one does"
-        )
+        raise RequestError("perceptual weights: name one VGG encoder that reaches relu4_1, or two of which one does")
     fine = networks[0] if len(networks) == 2 else None
     return Perceptual(fine, networks[-1], count_levels(fine) if fine else 0)
 

@@ -1,0 +1,163 @@
+"""The job: one validated YAML file. Paths and environment variables are resolved here and nowhere below."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from tasks.scores.settings import ScoreSettings
+
+from tasks.actors.settings import ResourceSettings
+from tasks.corpus.settings import CorpusSettings
+from tasks.images.settings import ImageSettings
+from tasks.methods.adain.settings import AdainSettings
+from tasks.methods.settings import MethodSettings
+from tasks.records import RequestError
+from tasks.styles import StyleSettings
+
+MAX_JOB_BYTES = 2**20
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+def _from_uri(value: object) -> object:
+    return {"uri": value} if isinstance(value, str) else value
+
+
+def _kind_of_styles(value: object) -> str:
+    return "folder" if isinstance(value, str) else "list"
+
+
+StyleList = Annotated[tuple[StyleSettings, ...], Field(min_length=1)]
+
+
+class Job(BaseModel):
+    """Which corpus, in which styles, by which method, to where."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="Atelier job")
+
+    corpus: Annotated[CorpusSettings, BeforeValidator(_from_uri, json_schema_input_type=str | CorpusSettings)] = Field(
+        description="The content images: a path or URI of a folder or of Parquet files."
+    )
+    output: str = Field(min_length=1, description="Path or URI of the dataset.")
+    store: str | None = Field(None, description="Path or URI of the representations; default: inside the output.")
+    method: MethodSettings = Field(default_factory=AdainSettings, description="The method of every style below.")
+    styles: Annotated[
+        Annotated[str, Tag("folder")] | Annotated[StyleList, Tag("list")], Discriminator(_kind_of_styles)
+    ] = Field(description="Styles, or a folder of pictures, each a style named by its file.")
+    images: ImageSettings = Field(default_factory=ImageSettings, description="Size and codec of the pictures.")
+    scores: ScoreSettings = Field(default_factory=ScoreSettings, description="CLIP scores in each record.")
+    resources: ResourceSettings = Field(default_factory=ResourceSettings, description="What actors take.")
+    shard_images: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = Field(
+        "auto",
+        description="Contents in a shard; auto: about two minutes of work, at most 256 images and 256 MB.",
+    )
+    max_failed: float = Field(0.01, ge=0, le=1, description="Share of failed records above which a run exits 1.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of everything drawn; part of the dataset's identity.")
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [] if isinstance(self.styles, str) else [style.name for style in self.styles]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"styles: the name {doubled[0]!r} comes twice; rename one")
+        return self
+
+    @property
+    def store_uri(self) -> str:
+        """Where representations are kept."""
+        return self.store or f"{self.output.rstrip('/')}/representations"
+
+    def resolve_paths(self, resolve: Callable[[str], str]) -> Job:
+        """The same job with every path made absolute; URIs stay as they are."""
+        styles = (
+            resolve(self.styles)
+            if isinstance(self.styles, str)
+            else tuple(style.resolve_paths(resolve) for style in self.styles)
+        )
+        return self.model_copy(
+            update={
+                "corpus": self.corpus.model_copy(update={"uri": resolve(self.corpus.uri)}),
+                "output": resolve(self.output),
+                "store": resolve(self.store) if self.store else None,
+                "method": self.method.resolve_paths(resolve),
+                "styles": styles,
+                "scores": self.scores.resolve_paths(resolve),
+            }
+        )
+
+
+def load_job(path: str | Path) -> Job:
+    """Read a job file. Relative paths are relative to it; ${NAME} is the environment's.
+
+    Raises RequestError, one sentence that names the field.
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > MAX_JOB_BYTES:
+            raise RequestError(f"{path} is larger than a job file can be (1 MB).")
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"The job file {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} is not a YAML file: {' '.join(str(error).split())[:300]}.") from error
+    if not isinstance(content, dict):
+        raise RequestError(f"{path} is empty or not a mapping: a job starts with `corpus:` and `output:`.")
+    return make_job(content, file.resolve().parent)
+
+
+def make_job(content: dict[str, Any], folder: Path) -> Job:
+    """A job from its content, with paths relative to `folder`. Raises RequestError naming the field."""
+    try:
+        job = Job.model_validate(_expand(content))
+    except ValidationError as error:
+        raise RequestError(_explain(error)) from error
+    return job.resolve_paths(lambda path: _absolute(path, folder))
+
+
+def _expand(value: Any) -> Any:
+    if isinstance(value, str):
+        return VARIABLE.sub(_environment, value)
+    if isinstance(value, list):
+        return [_expand(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _expand(item) for key, item in value.items()}
+    return value
+
+
+def _environment(match: re.Match[str]) -> str:
+    try:
+        return os.environ[match[1]]
+    except KeyError:
+        raise RequestError(f"The job names ${{{match[1]}}}, which is not set in the environment.") from None
+
+
+def _absolute(path: str, folder: Path) -> str:
+    if "://" in path:
+        return path
+    return str(Path(os.path.normpath(folder / Path(path).expanduser())))
+
+
+def _explain(error: ValidationError) -> str:
+    """The first error as one sentence; the rest by number."""
+    first, *others = error.errors(include_url=False, include_context=False, include_input=False)
+    parts = [str(part) for part in first["loc"] if part not in ("folder", "list")]
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        reason = "there is no such key; `atelier schema` prints those there are"
+    more = f" ({len(others)} more)" if others else ""
+    where = f"{'.'.join(parts)}: " if parts else ""
+    return f"The job is wrong at {where}{reason}{more}." if parts else f"The job is wrong: {reason}{more}."

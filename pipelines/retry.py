@@ -1,0 +1,35 @@
+"""Retry: the failed pairs of a dataset, planned and made again."""
+
+from __future__ import annotations
+
+import time
+
+from prefect import flow
+
+from pipelines.stylize import RunSummary, close_run, finish_plan
+from tasks import steps
+from tasks.actors.on_demand import PoolOnDemand
+from tasks.actors.settings import ResourceSettings
+from tasks.plan import read_chain
+from tasks.records import RequestError
+from tasks.storage import Folder
+
+
+@flow(name="retry", flow_run_name="retry {root}")
+def retry(root: str) -> RunSummary:
+    """Plan the failed pairs of a dataset again, and run that plan on what it was planned with.
+
+    Raises RequestError where there is no dataset, or where a plan is still open.
+    """
+    started = time.monotonic()
+    chain = read_chain(Folder(root))
+    if not chain:
+        raise RequestError(f"There is no dataset with a plan at {root}: name the `output` of a job that ran.")
+    summary = RunSummary(output=root)
+    with PoolOnDemand(ResourceSettings(), root, chain[-1].store, chain[-1].clip) as actors:
+        plan = steps.make_retry(root, actors)
+        if plan is not None:
+            finish_plan(plan, plan.corpus, actors, summary)
+    close_run(summary)
+    summary.seconds = time.monotonic() - started
+    return summary

@@ -1,0 +1,109 @@
+"""What stays loaded in an actor between shards: networks, representations, score targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.actors.orders import ActorSettings
+from tasks.encoders.clip import open_clip_model
+from tasks.images.decoding import decode
+from tasks.images.padding import to_tensor
+from tasks.methods.base import Method, Reference, Representation, Style
+from tasks.methods.settings import MethodSettings, open_method
+from tasks.records import ImageError, RequestError
+from tasks.samples.photographs import neutral_photographs
+from tasks.scores.clip import ClipScorer, StyleTargets
+from tasks.storage import Folder
+from tasks.store import RepresentationStore
+from tasks.styles import PlannedStyle, read_reference
+
+
+@dataclass(frozen=True)
+class ReadyStyle:
+    """A style with all that rendering and scoring it needs."""
+
+    planned: PlannedStyle
+    representation: Representation
+    targets: StyleTargets | None
+
+
+class Loaded:
+    """Opens each thing once. Networks are kept for one wave at a time, so that a GPU never holds two."""
+
+    def __init__(self, settings: ActorSettings) -> None:
+        self.settings = settings
+        self.output = Folder(settings.output)
+        self.store = RepresentationStore(settings.store)
+        self.scorer = _open_scorer(settings)
+        self._wave = ""
+        self._methods: dict[MethodSettings, Method] = {}
+        self._targets: dict[str, StyleTargets] = {}
+
+    def method(self, planned: PlannedStyle) -> Method:
+        """The method of a style, ready on the device."""
+        if planned.wave != self._wave:
+            self._methods.clear()
+            self._wave = planned.wave
+        if planned.method not in self._methods:
+            self._methods[planned.method] = open_method(planned.method, self.settings.device)
+        return self._methods[planned.method]
+
+    def ready(self, styles: Sequence[PlannedStyle]) -> list[ReadyStyle]:
+        """Representations and score targets of a shard's styles; computes a representation that got lost."""
+        missing = [s for s in styles if s.representation not in self.store.keys(s.method.name)]
+        self.represent(missing)
+        return [
+            ReadyStyle(style, self.store.get(style.method.name, style.representation), self._target(style))
+            for style in styles
+        ]
+
+    def represent(self, styles: Sequence[PlannedStyle]) -> int:
+        """Compute and publish what the store lacks of some styles; gives how many were computed here."""
+        computed = 0
+        for settings in dict.fromkeys(style.method for style in styles):
+            group = {s.representation: s for s in styles if s.method == settings}
+            while missing := sorted(group.keys() - self.store.keys(settings.name)):
+                computed += self._compute(settings.name, [group[key] for key in missing])
+        return computed
+
+    def _compute(self, name: str, styles: list[PlannedStyle]) -> int:
+        """Compute those that no other process is at; wait for the others' once ours are done."""
+        with self.store.lease(name, [style.representation for style in styles]) as mine:
+            ours = [style for style in styles if style.representation in mine]
+            loaded = [load_style(style) for style in ours]
+            representations = self.method(ours[0]).represent(loaded) if ours else []
+            for style, representation in zip(ours, representations, strict=True):
+                self.store.put(name, style.representation, representation)
+        for style in styles:
+            self.store.wait(name, style.representation)
+        return len(ours)
+
+    def _target(self, style: PlannedStyle) -> StyleTargets | None:
+        if self.scorer is None:
+            return None
+        if style.digest not in self._targets:
+            self._targets[style.digest] = self.scorer.prepare([load_style(style)])[0]
+        return self._targets[style.digest]
+
+
+def load_style(planned: PlannedStyle) -> Style:
+    """A style with its pictures decoded. Raises RequestError naming the style and the picture."""
+    return Style(planned.name, tuple(_load_reference(planned, i) for i in range(len(planned.references))))
+
+
+def _load_reference(planned: PlannedStyle, index: int) -> Reference:
+    reference = planned.references[index]
+    if reference.image is None:
+        return Reference(weight=reference.weight, text=reference.text)
+    try:
+        pixels_HWC = decode(read_reference(reference.image, planned.name))
+    except ImageError as error:
+        raise RequestError(f"Style {planned.name!r}: {reference.image} is no usable picture ({error}).") from error
+    return Reference(weight=reference.weight, image_CHW=to_tensor([pixels_HWC])[0])
+
+
+def _open_scorer(settings: ActorSettings) -> ClipScorer | None:
+    if settings.clip == "none":
+        return None
+    return ClipScorer(open_clip_model(settings.clip, settings.device), neutral_photographs())

@@ -1,0 +1,49 @@
+"""A pool for a run that may find nothing to do: the cluster is joined and actors start when first needed."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from functools import cached_property
+from typing import Self
+
+from tasks.actors.cluster import Share, cluster_resources, connected, divide
+from tasks.actors.orders import ActorSettings
+from tasks.actors.pool import Pool, open_pool
+from tasks.actors.settings import ResourceSettings
+
+
+class PoolOnDemand:
+    """Joins the cluster that RAY_ADDRESS names, or starts a local Ray, at the first use; ends with the block."""
+
+    def __init__(self, resources: ResourceSettings, output: str, store: str, clip: str) -> None:
+        self.resources, self.output, self.store, self.clip = resources, output, store, clip
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @cached_property
+    def share(self) -> Share:
+        """What each actor will take. Raises RequestError where the cluster has no room."""
+        self._stack.enter_context(connected(os.environ.get("RAY_ADDRESS")))
+        return divide(self.resources, cluster_resources())
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The actors, started and ready."""
+        share = self.share
+        settings = ActorSettings(
+            output=self.output,
+            store=self.store,
+            clip=self.clip,
+            device=share.device,
+            threads=share.cpus,
+            batch_pixels=share.batch_pixels,
+            gpu_share=share.gpus,
+            actors=share.actors,
+        )
+        return self._stack.enter_context(open_pool(settings, share))

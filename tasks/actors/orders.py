@@ -1,0 +1,75 @@
+"""What travels between the driver and its actors: URIs and small settings, never images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tasks.corpus.base import Piece
+from tasks.corpus.settings import CorpusSettings
+from tasks.images.settings import ImageSettings
+from tasks.plan import Plan, PlannedPiece
+from tasks.styles import PlannedStyle
+
+
+@dataclass(frozen=True)
+class ActorSettings:
+    """What an actor is made with; the same for every actor of a run."""
+
+    output: str
+    store: str
+    clip: str
+    device: str
+    threads: int
+    batch_pixels: int
+    gpu_share: float = 0.0
+    actors: int = 1
+
+
+@dataclass(frozen=True)
+class ShardOrder:
+    """A shard to make: its pieces, its styles, and what the plan froze. `excluded` contents killed an actor."""
+
+    plan: int
+    shard: int
+    plan_digest: str
+    corpus: CorpusSettings
+    images: ImageSettings
+    seed: int
+    styles: tuple[PlannedStyle, ...]
+    pieces: tuple[Piece, ...]
+    attempt: int = 0
+    excluded: frozenset[str] = frozenset()
+
+    @property
+    def pairs(self) -> int:
+        """Number of records that the shard will have, stylized or failed."""
+        return len(self.styles) * sum(max(1, piece.rows) for piece in self.pieces)
+
+    def again(self, excluded: frozenset[str] = frozenset()) -> ShardOrder:
+        """The next attempt at this shard."""
+        return replace(self, attempt=self.attempt + 1, excluded=self.excluded | excluded)
+
+    def contents(self) -> list[str]:
+        """Ids of the shard's contents, in order."""
+        return [content_id for piece in self.pieces for content_id in piece.content_ids()]
+
+    def only(self, content_id: str) -> ShardOrder:
+        """This shard with one of its contents alone."""
+        pieces = tuple(piece for piece in self.pieces if content_id in piece.content_ids())
+        others = {other for piece in pieces for other in piece.content_ids()} - {content_id}
+        return replace(self, pieces=pieces, excluded=frozenset(others))
+
+
+def make_order(plan: Plan, planned: list[PlannedPiece], corpus: CorpusSettings) -> ShardOrder:
+    """The order for one shard of a plan; the corpus may have moved since the plan was made."""
+    group = plan.groups[planned[0].group]
+    return ShardOrder(
+        plan=plan.seq,
+        shard=planned[0].shard,
+        plan_digest=plan.pieces_digest,
+        corpus=corpus,
+        images=plan.images,
+        seed=plan.seed,
+        styles=tuple(plan.styles[index] for index in group.styles),
+        pieces=tuple(piece.piece for piece in planned),
+    )

@@ -1,0 +1,77 @@
+"""What a dataset is: `dataset.json`, written once, that later jobs must agree with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tasks.images.settings import ImageSettings
+from tasks.plan import Plan
+from tasks.records import RequestError
+from tasks.storage import Folder
+from tasks.styles import PlannedStyle
+
+NAME = "dataset.json"
+
+
+class DatasetIdentity(BaseModel):
+    """Frozen when the first plan is made: what may not change without making another dataset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    images: ImageSettings
+    seed: int
+
+
+def read_identity(folder: Folder) -> DatasetIdentity | None:
+    """The dataset's identity, or None where there is no dataset yet. Raises RequestError on one we cannot read."""
+    data = folder.read_or_none(NAME)
+    if data is None:
+        return None
+    try:
+        return DatasetIdentity.model_validate_json(data)
+    except ValidationError as error:
+        raise RequestError(
+            f"{folder.uri}/{NAME} was not written by this version of atelier: name another output."
+        ) from error
+
+
+def check_identity(folder: Folder, wanted: DatasetIdentity) -> None:
+    """Raise RequestError where the dataset under `folder` has another identity: which key, what to do."""
+    found = read_identity(folder)
+    if found is None:
+        return
+    for key in ("images", "seed"):
+        before, now = getattr(found, key), getattr(wanted, key)
+        if before != now:
+            raise RequestError(
+                f"The dataset at {folder.uri} was made with `{key}: {_brief(before)}`, the job says {_brief(now)}: "
+                f"set `{key}` back, or name another `output`."
+            )
+
+
+def freeze_identity(folder: Folder, identity: DatasetIdentity) -> None:
+    """Write `dataset.json`, or check ours against the one that is there."""
+    if not folder.publish(NAME, identity.model_dump_json(indent=1).encode()):
+        check_identity(folder, identity)
+
+
+def check_style_names(chain: list[Plan], styles: list[PlannedStyle]) -> None:
+    """Raise RequestError where a name stands for another style than before, or two styles are one."""
+    names = {style.name: style.digest for plan in chain for style in plan.styles}
+    for style in styles:
+        if names.get(style.name, style.digest) != style.digest:
+            raise RequestError(
+                f"Style {style.name!r} is in the dataset with other references, settings or weights: rename it."
+            )
+    seen: dict[str, str] = {}
+    for style in styles:
+        if style.digest in seen:
+            raise RequestError(f"Styles {seen[style.digest]!r} and {style.name!r} are the same: remove one.")
+        seen[style.digest] = style.name
+
+
+def _brief(value: object) -> str:
+    return value.model_dump_json() if isinstance(value, BaseModel) else repr(value)

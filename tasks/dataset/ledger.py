@@ -1,0 +1,167 @@
+"""What is done and what is open: plans against the objects that shards leave behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.dataset.footer import ShardFooter, read_footer
+from tasks.plan import Ownership, Plan, PlannedPiece, plan_folder, read_chain, read_pieces
+from tasks.storage import Folder
+
+READERS = 16
+
+
+def shard_name(seq: int, shard: int) -> str:
+    """Name of a shard's file in `data/` and in `failures/`."""
+    return f"{seq:05d}-{shard:05d}.parquet"
+
+
+def tombstone(seq: int) -> str:
+    """Name of the mark that says a plan was abandoned."""
+    return f"{plan_folder(seq)}/abandoned.json"
+
+
+@dataclass(frozen=True)
+class PlanStatus:
+    """A plan and how far it is."""
+
+    plan: Plan
+    committed: int
+    records: int
+    failed: int
+    abandoned: bool
+
+    @property
+    def open_shards(self) -> int:
+        """Shards that are still to be committed."""
+        return 0 if self.abandoned else self.plan.shards - self.committed
+
+
+class Ledger:
+    """One reading of a dataset: make a new one to see what changed."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.chain = read_chain(folder)
+        self._data = folder.list("data")
+        self._pieces: dict[int, list[PlannedPiece]] = {}
+
+    @cached_property
+    def abandoned(self) -> set[int]:
+        """Plans with a tombstone."""
+        names = self.folder.list("plans")
+        return {plan.seq for plan in self.chain if tombstone(plan.seq) in names}
+
+    @cached_property
+    def footers(self) -> dict[tuple[int, int], tuple[ShardFooter | None, int]]:
+        """Footer and rows of every object that a plan expects, by (plan, shard)."""
+        keys = [(p.seq, s) for p in self.chain for s in range(p.shards) if self.is_committed(p.seq, s)]
+        with ThreadPoolExecutor(READERS) as pool:
+            found = pool.map(lambda k: read_footer(self.folder, f"data/{shard_name(*k)}"), keys)
+            return dict(zip(keys, found, strict=True))
+
+    def is_committed(self, seq: int, shard: int) -> bool:
+        """Whether the shard's object is there: that object is the completion mark."""
+        return f"data/{shard_name(seq, shard)}" in self._data
+
+    def open_shards(self, plan: Plan) -> list[int]:
+        """Shards of a plan that have no object yet."""
+        return [shard for shard in range(plan.shards) if not self.is_committed(plan.seq, shard)]
+
+    def open_plans(self) -> list[Plan]:
+        """Plans to finish first, oldest first."""
+        return [p for p in self.chain if p.seq not in self.abandoned and self.open_shards(p)]
+
+    def pieces(self, plan: Plan) -> list[PlannedPiece]:
+        """Pieces of a plan; read once."""
+        if plan.seq not in self._pieces:
+            self._pieces[plan.seq] = read_pieces(self.folder, plan)
+        return self._pieces[plan.seq]
+
+    def ownership(self) -> Ownership:
+        """Everything that any plan owns; an abandoned plan owns only what it had committed."""
+        owned = Ownership()
+        for plan in self.chain:
+            masks = [owned.mask(plan.styles[i].digest for i in group.styles) for group in plan.groups]
+            for planned in self.pieces(plan):
+                if plan.seq not in self.abandoned or self._holds_records(plan.seq, planned.shard):
+                    owned.add(planned.piece, masks[planned.group])
+        return owned
+
+    def status(self) -> list[PlanStatus]:
+        """How far each plan is, by the footers of its shards."""
+        return [self._plan_status(plan) for plan in self.chain]
+
+    def failures(self) -> list[pa.Table]:
+        """Failed records, a table a shard, with those that a later plan took up again left out."""
+        tables, done = [], self._retried()
+        for plan in self.chain:
+            for shard in range(plan.shards):
+                footer, _ = self.footers.get((plan.seq, shard), (None, 0))
+                table = footer.failure_table() if footer else None
+                if table is not None:
+                    tables.append(table.filter(pa.array(_is_last(row, plan.seq, done) for row in pair_rows(table))))
+        return [table for table in tables if table.num_rows]
+
+    def failure_reasons(self) -> Counter[tuple[str, str]]:
+        """How often each (class, stage) of failure stands."""
+        columns = ("error_class", "error_stage")
+        return Counter(pair for t in self.failures() for pair in zip(*(t[c].to_pylist() for c in columns), strict=True))
+
+    def _retried(self) -> dict[tuple[str, str, str], int]:
+        """Pairs of retry plans, with the last plan that took them up."""
+        latest: dict[tuple[str, str, str], int] = {}
+        for plan in self.chain:
+            if plan.kind != "retry":
+                continue
+            for planned in self.pieces(plan):
+                if plan.seq in self.abandoned and not self._holds_records(plan.seq, planned.shard):
+                    continue
+                for pair in planned_pairs(plan, planned):
+                    latest[pair] = plan.seq
+        return latest
+
+    def _holds_records(self, seq: int, shard: int) -> bool:
+        footer, _ = self.footers.get((seq, shard), (None, 0))
+        return footer is not None and not footer.abandoned
+
+    def _plan_status(self, plan: Plan) -> PlanStatus:
+        footers = [self.footers[plan.seq, s][0] for s in range(plan.shards) if (plan.seq, s) in self.footers]
+        ours = [footer for footer in footers if footer and not footer.abandoned]
+        return PlanStatus(
+            plan=plan,
+            committed=len(ours),
+            records=sum(footer.records for footer in ours),
+            failed=sum(footer.failed for footer in ours),
+            abandoned=plan.seq in self.abandoned,
+        )
+
+
+def planned_pairs(plan: Plan, planned: PlannedPiece) -> Iterable[tuple[str, str, str]]:
+    """(content_id, content_version, style_digest) of every pair that a planned piece stands for."""
+    for content_id in planned.piece.content_ids():
+        for index in plan.groups[planned.group].styles:
+            yield content_id, planned.piece.version, plan.styles[index].digest
+
+
+def pair_rows(table: pa.Table) -> Iterable[tuple[str, str, str]]:
+    """(content_id, content_version, style_digest) of each row of records or failures."""
+    columns = ("content_id", "content_version", "style_digest")
+    return zip(*(table[column].to_pylist() for column in columns), strict=True)
+
+
+def read_pairs(folder: Folder, name: str) -> pa.Table:
+    """The columns of a shard that say which pairs it holds; pictures are not read."""
+    with folder.open(name) as file:
+        return pq.read_table(file, columns=["content_id", "content_version", "style_digest"])
+
+
+def _is_last(pair: tuple[str, str, str], seq: int, retried: dict[tuple[str, str, str], int]) -> bool:
+    return retried.get(pair, seq) <= seq

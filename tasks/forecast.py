@@ -1,0 +1,137 @@
+"""Forecasts: what a plan will take, before anything is taken; and how large its shards should be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.corpus import open_corpus
+from tasks.corpus.base import Entry
+from tasks.images.decoding import read_picture
+from tasks.images.encoding import encode
+from tasks.images.settings import ImageSettings
+from tasks.plan import Plan, PlannedPiece, ShardSize
+from tasks.records import ImageError
+from tasks.styles import PlannedStyle
+
+SAMPLE = 16
+# A photograph of unknown size; 3:2, as most cameras have it, with the longest side of the job's images.
+KEPT_SIDE = 1024
+ASPECT = 2 / 3
+# JPEG q92 takes about 2 bits a pixel, PNG and lossless WebP about 12.
+BYTES_PER_PIXEL = {"jpeg": 0.3, "webp": 0.25, "png": 1.6}
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a plan would make and take. Seconds are for one device, codec seconds for one core."""
+
+    records: int
+    contents: int
+    shards: int
+    bytes_read: int
+    bytes_written: int
+    megapixels: float
+    device: str
+    device_seconds: float
+    codec_seconds: float
+    actors: int
+
+    @property
+    def wall_seconds(self) -> float:
+        """With every actor busy; start-up aside."""
+        return self.device_seconds / self.actors
+
+    def describe(self) -> str:
+        """The forecast in a few lines."""
+        return (
+            f"{self.records} records of {self.contents} contents in {self.shards} shards; "
+            f"{self.megapixels:.0f} megapixels\n"
+            f"reads {self.bytes_read / 1e6:.1f} MB, writes about {self.bytes_written / 1e6:.1f} MB\n"
+            f"about {self.wall_seconds:.0f} s on {self.actors} actors ({self.device}; "
+            f"{self.device_seconds:.0f} s on one), codecs keep {self.codec_cores:.1f} cores busy"
+        )
+
+    @property
+    def codec_cores(self) -> float:
+        """Cores that decoding and encoding need to keep up with the devices."""
+        return self.codec_seconds / max(self.wall_seconds, 1e-9)
+
+
+def shard_size(
+    images: ImageSettings,
+    styles: Sequence[PlannedStyle],
+    shard_images: int | Literal["auto"],
+    device: str,
+    actors: int,
+) -> ShardSize:
+    """Bounds of a shard from each method's own prior of its speed."""
+    pixels = _expected_pixels(images)
+    seconds = max(style.method.seconds_per_megapixel(device) for style in styles) * pixels / 1e6
+    return ShardSize(shard_images, seconds, int(pixels * BYTES_PER_PIXEL[images.codec]), actors)
+
+
+def forecast(plan: Plan, planned: Sequence[PlannedPiece], device: str, actors: int) -> Forecast:
+    """Measure a few contents of a plan (read, decode, encode, on one core) and scale up."""
+    sample = _sample(plan, planned)
+    pixels = sum(s.pixels for s in sample) / len(sample) if sample else _expected_pixels(plan.images)
+    written = sum(s.written for s in sample) / len(sample) if sample else pixels * BYTES_PER_PIXEL[plan.images.codec]
+    decode = sum(s.decode_seconds for s in sample) / max(1, len(sample))
+    compress = sum(s.encode_seconds for s in sample) / max(1, len(sample))
+    speed = {i: style.method.seconds_per_megapixel(device) for i, style in enumerate(plan.styles)}
+    pairs_by_style = _pairs_by_style(plan, planned)
+    return Forecast(
+        records=plan.pairs,
+        contents=plan.contents,
+        shards=plan.shards,
+        bytes_read=sum(p.piece.bytes for p in planned),
+        bytes_written=int(written * plan.pairs),
+        megapixels=pixels * plan.pairs / 1e6,
+        device=device,
+        device_seconds=sum(speed[i] * pixels / 1e6 * count for i, count in pairs_by_style.items()),
+        codec_seconds=decode * plan.contents + compress * plan.pairs,
+        actors=actors,
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    pixels: int
+    written: int
+    decode_seconds: float
+    encode_seconds: float
+
+
+def _sample(plan: Plan, planned: Sequence[PlannedPiece]) -> list[_Measured]:
+    corpus = open_corpus(plan.corpus)
+    step = max(1, len(planned) // SAMPLE)
+    entries = (next(iter(corpus.read(p.piece)), None) for p in planned[::step][:SAMPLE])
+    measured = [_measure(entry, plan.images) for entry in entries if entry is not None]
+    return [one for one in measured if one is not None]
+
+
+def _measure(entry: Entry, images: ImageSettings) -> _Measured | None:
+    started = time.perf_counter()
+    try:
+        pixels_HWC = read_picture(entry.data or b"", images).pixels_HWC
+    except ImageError:
+        return None
+    decoded = time.perf_counter()
+    written = len(encode(pixels_HWC, images))
+    height, width = pixels_HWC.shape[:2]
+    return _Measured(height * width, written, decoded - started, time.perf_counter() - decoded)
+
+
+def _pairs_by_style(plan: Plan, planned: Sequence[PlannedPiece]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for one in planned:
+        for index in plan.groups[one.group].styles:
+            counts[index] = counts.get(index, 0) + max(1, one.piece.rows)
+    return counts
+
+
+def _expected_pixels(images: ImageSettings) -> float:
+    side = KEPT_SIDE if images.size == "keep" else images.size
+    return side * side * (ASPECT if images.fit == "keep" else 1.0)

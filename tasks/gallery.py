@@ -1,0 +1,108 @@
+"""The report's gallery: a few contents beside their pictures, read from the shards that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.corpus import open_corpus
+from tasks.corpus.base import Piece
+from tasks.dataset.ledger import Ledger, shard_name
+from tasks.plan import Plan
+from tasks.records import ImageError, RequestError
+from tasks.report.model import GalleryCell, GalleryRow
+from tasks.report.thumbnails import thumbnail
+from tasks.styles import PlannedStyle, read_reference
+
+CONTENTS = 12
+STYLES = 8
+SIDE = 256
+SCORES = ("clip_text", "clip_image", "clip_content", "clip_direction")
+COLUMNS = ["content_id", "style", "image", *SCORES]
+
+
+def gallery_rows(ledger: Ledger) -> Iterator[GalleryRow]:
+    """Contents spread evenly over the newest corpus, in the newest styles; failures show as such."""
+    plans = [plan for plan in ledger.chain if plan.kind == "wanted" and plan.seq not in ledger.abandoned]
+    if not plans:
+        return
+    chosen = _choose(ledger, plans)
+    styles = list(dict.fromkeys(style.name for plan in reversed(plans) for style in plan.styles))[:STYLES]
+    cells = _cells(ledger, set(chosen), set(styles))
+    for content_id, (plan, piece) in chosen.items():
+        picture = _content_thumbnail(plan, piece, content_id)
+        row = [cells.get((content_id, style)) for style in styles]
+        yield GalleryRow(content_id, picture, [cell for cell in row if cell])
+
+
+def style_thumbnail(style: PlannedStyle) -> bytes | None:
+    """The style's first picture, small; None where it has none or it is gone."""
+    images = [reference.image for reference in style.references if reference.image]
+    try:
+        return thumbnail(read_reference(images[0], style.name), SIDE // 2) if images else None
+    except (RequestError, ImageError):
+        return None
+
+
+def _choose(ledger: Ledger, plans: Sequence[Plan]) -> dict[str, tuple[Plan, Piece]]:
+    first = plans[0]
+    planned = ledger.pieces(first)
+    step = max(1, len(planned) // CONTENTS)
+    return {p.piece.content_ids()[0]: (first, p.piece) for p in planned[::step][:CONTENTS]}
+
+
+def _cells(ledger: Ledger, contents: set[str], styles: set[str]) -> dict[tuple[str, str], GalleryCell]:
+    """Pictures and failures of some contents, by (content, style); a later plan's stand over an earlier's."""
+    cells: dict[tuple[str, str], GalleryCell] = {}
+    for seq, shard in _shards_of(ledger, contents):
+        footer, rows = ledger.footers.get((seq, shard), (None, 0))
+        failures = footer.failure_table() if footer else None
+        for row in failures.to_pylist() if failures is not None else []:
+            if row["content_id"] in contents:
+                failed = GalleryCell(row["style"], None, failure=f"{row['error_class']}: {row['error_message']}")
+                cells[row["content_id"], row["style"]] = failed
+        for row in _read(ledger, f"data/{shard_name(seq, shard)}", contents, styles) if footer and rows else []:
+            scores = {score: row[score] for score in SCORES if row[score] is not None}
+            cells[row["content_id"], row["style"]] = GalleryCell(
+                row["style"], thumbnail(row["image"]["bytes"], SIDE), scores
+            )
+    return cells
+
+
+def _shards_of(ledger: Ledger, contents: set[str]) -> list[tuple[int, int]]:
+    found: dict[tuple[int, int], None] = {}
+    for plan in ledger.chain:
+        for planned in ledger.pieces(plan):
+            if contents.intersection(planned.piece.content_ids()):
+                found[plan.seq, planned.shard] = None
+    return list(found)
+
+
+def _read(ledger: Ledger, name: str, contents: set[str], styles: set[str]) -> list[dict[str, Any]]:
+    """Rows of a shard, a row group at a time: a group of other styles or contents is skipped."""
+    rows: list[dict[str, Any]] = []
+    with ledger.folder.open(name) as source:
+        file = pq.ParquetFile(source)
+        for group in range(file.num_row_groups):
+            keys = file.read_row_group(group, columns=["content_id", "style"])
+            wanted = pc.and_(
+                pc.is_in(keys["content_id"], pa.array(sorted(contents))),
+                pc.is_in(keys["style"], pa.array(sorted(styles))),
+            )
+            if pc.any(wanted).as_py():
+                rows += file.read_row_group(group, columns=COLUMNS).filter(wanted).to_pylist()
+    return rows
+
+
+def _content_thumbnail(plan: Plan, piece: Piece, content_id: str) -> bytes | None:
+    try:
+        for entry in open_corpus(plan.corpus).read(piece):
+            if entry.content_id == content_id and entry.data:
+                return thumbnail(entry.data, SIDE)
+    except (RequestError, ImageError):
+        return None
+    return None

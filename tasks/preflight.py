@@ -1,0 +1,82 @@
+"""Preflight: everything that can be known to be wrong before an actor starts, each as one sentence."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+
+from tasks.corpus import open_corpus
+from tasks.corpus.settings import CorpusSettings
+from tasks.dataset.identity import DatasetIdentity, check_identity
+from tasks.images.decoding import decode
+from tasks.images.settings import ImageSettings
+from tasks.methods.settings import MethodSettings
+from tasks.records import ImageError, RequestError
+from tasks.storage import Folder
+from tasks.store import RepresentationStore
+from tasks.styles import PlannedStyle, ReferenceSettings, StyleSettings, plan_style, read_reference
+
+
+def expand_styles(styles: str | Sequence[StyleSettings]) -> list[StyleSettings]:
+    """The styles of a job; of a folder, each picture is a style named by its file without the suffix."""
+    if not isinstance(styles, str):
+        return list(styles)
+    try:
+        pieces = open_corpus(CorpusSettings(uri=styles, format="folder")).pieces({})
+    except RequestError as error:
+        raise RequestError(f"The folder of styles {styles} has no pictures: name one that has.") from error
+    found = [
+        StyleSettings(
+            name=posixpath.splitext(piece.path)[0],
+            references=(ReferenceSettings(image=posixpath.join(styles, piece.path)),),
+        )
+        for piece in pieces
+    ]
+    names = [style.name for style in found]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise RequestError(f"Two pictures in {styles} are named {doubled[0]!r}: rename one.")
+    return found
+
+
+def prepare_styles(styles: str | Sequence[StyleSettings], default: MethodSettings) -> tuple[PlannedStyle, ...]:
+    """Styles with their digests: weights resolve, pictures read, and each method can use what it is given."""
+    expanded = expand_styles(styles)
+    for style in expanded:
+        method = style.method or default
+        if not method.accepts_texts and any(reference.text for reference in style.references):
+            raise RequestError(
+                f"Style {style.name!r} has a text, and the method {method.name!r} takes pictures only: "
+                "give it pictures, or another method."
+            )
+    return tuple(plan_style(style, default) for style in expanded)
+
+
+def check_pictures(styles: Sequence[PlannedStyle], store: RepresentationStore) -> None:
+    """Decode the pictures of styles that are still to be represented. Raises RequestError naming the style."""
+    for style in missing_styles(styles, store):
+        for reference in style.references:
+            if reference.image is not None:
+                _check_picture(style.name, reference.image)
+
+
+def missing_styles(styles: Sequence[PlannedStyle], store: RepresentationStore) -> list[PlannedStyle]:
+    """Styles without a representation, one for each key."""
+    held = {name: store.keys(name) for name in {style.method.name for style in styles}}
+    missing = {s.representation: s for s in styles if s.representation not in held[s.method.name]}
+    return list(missing.values())
+
+
+def check_output(uri: str, images: ImageSettings, seed: int) -> Folder:
+    """The output's folder: it keeps a create-only promise, and its dataset, if any, is this one."""
+    folder = Folder(uri)
+    folder.probe()
+    check_identity(folder, DatasetIdentity(images=images, seed=seed))
+    return folder
+
+
+def _check_picture(style: str, uri: str) -> None:
+    try:
+        decode(read_reference(uri, style))
+    except ImageError as error:
+        raise RequestError(f"Style {style!r}: {uri} is no usable picture ({error}): replace it.") from error

@@ -1,0 +1,185 @@
+"""Prefect tasks, one thin function a step: the only file here that imports prefect."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from tqdm import tqdm
+
+from tasks.actors.on_demand import PoolOnDemand
+from tasks.actors.orders import make_order
+from tasks.actors.pool import Pool, ShardFailure
+from tasks.corpus import open_corpus
+from tasks.corpus.settings import CorpusSettings
+from tasks.dataset.chain import plan_retry, plan_wanted
+from tasks.dataset.footer import ShardFooter
+from tasks.dataset.ledger import Ledger
+from tasks.dataset.verify import Verification
+from tasks.dataset.verify import verify as verify_dataset
+from tasks.forecast import shard_size
+from tasks.images.settings import ImageSettings
+from tasks.methods.settings import MethodSettings
+from tasks.plan import Plan, ShardSize, Wanted, by_shard
+from tasks.preflight import check_output, check_pictures, missing_styles, prepare_styles
+from tasks.records import RequestError
+from tasks.storage import Folder
+from tasks.store import RepresentationStore
+from tasks.styles import PlannedStyle, StyleSettings
+from tasks.summary import write_report
+
+# Truth lives in storage, so nothing is cached or kept by Prefect, and a step that fails is run again by hand.
+REPRESENT_BATCH = 64
+
+
+@task(cache_policy=NO_CACHE, task_run_name="preflight")
+def preflight(
+    corpus: CorpusSettings,
+    styles: str | Sequence[StyleSettings],
+    method: MethodSettings,
+    images: ImageSettings,
+    seed: int,
+    output: str,
+    store: str,
+    clip: str,
+) -> Wanted:
+    """Everything that can be known to be wrong before a GPU is taken. Raises RequestError."""
+    check_output(output, images, seed)
+    prepared = _prepare(styles, method, store)
+    open_corpus(corpus)
+    return Wanted(corpus, images, seed, prepared, store, clip)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="prepare styles")
+def prepare(styles: str | Sequence[StyleSettings], method: MethodSettings, store: str) -> tuple[PlannedStyle, ...]:
+    """The styles alone, checked as in preflight; the store must keep a create-only promise."""
+    Folder(store).probe()
+    return _prepare(styles, method, store)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="open plans")
+def find_open_plans(output: str) -> list[Plan]:
+    """Plans that an earlier run left open: they come first."""
+    return Ledger(Folder(output)).open_plans()
+
+
+@task(cache_policy=NO_CACHE, task_run_name="plan")
+def make_plan(output: str, wanted: Wanted, actors: PoolOnDemand, shard_images: int | Literal["auto"]) -> Plan | None:
+    """Freeze what is wanted and not owned; None where nothing is left, and then no cluster is joined."""
+
+    def size() -> ShardSize:
+        share = actors.share
+        return shard_size(wanted.images, wanted.styles, shard_images, share.device, share.actors)
+
+    return plan_wanted(Folder(output), wanted, size)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="plan a retry")
+def make_retry(output: str, actors: PoolOnDemand) -> Plan | None:
+    """Freeze the failed pairs as a plan of their own; None where nothing had failed."""
+
+    def size(plan: Plan) -> ShardSize:
+        share = actors.share
+        return shard_size(plan.images, plan.styles, "auto", share.device, share.actors)
+
+    return plan_retry(Folder(output), size)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="represent a batch")
+def represent_batch(pool: Pool, styles: Sequence[PlannedStyle]) -> int:
+    """Compute and store what the store lacks of a batch of styles; gives how many were computed."""
+    return pool.represent(styles)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="stylize a wave of plan {plan.seq}")
+def stylize_wave(pool: Pool, output: str, plan: Plan, wave: str, corpus: CorpusSettings) -> WaveWork:
+    """Make and commit the open shards of one wave, with progress on stderr."""
+    started = time.monotonic()
+    ledger = Ledger(Folder(output))
+    shards = by_shard(ledger.pieces(plan))
+    open_shards = [s for s in ledger.open_shards(plan) if plan.groups[shards[s][0].group].wave == wave]
+    orders = [make_order(plan, shards[shard], corpus) for shard in open_shards]
+    with Progress(sum(order.pairs for order in orders)) as progress:
+        given_up = pool.stylize(orders, progress.add_shard, progress.show)
+    seconds = time.monotonic() - started
+    return WaveWork(progress.records, progress.failed, seconds, progress.stages, given_up)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="verify")
+def verify(output: str) -> Verification:
+    """Plans against objects against footers against rows."""
+    return verify_dataset(Folder(output))
+
+
+@task(cache_policy=NO_CACHE, task_run_name="report")
+def report(output: str, verification: Verification | None) -> str:
+    """Write the HTML report; gives its URI."""
+    return write_report(Folder(output), verification)
+
+
+@dataclass(frozen=True)
+class WaveWork:
+    """What a wave did: records and failures made, wall seconds, actors' seconds by stage, shards given up."""
+
+    records: int
+    failed: int
+    seconds: float
+    stages: Counter[str]
+    given_up: list[ShardFailure]
+
+
+def _prepare(styles: str | Sequence[StyleSettings], method: MethodSettings, store: str) -> tuple[PlannedStyle, ...]:
+    prepared = prepare_styles(styles, method)
+    check_pictures(prepared, RepresentationStore(store))
+    return prepared
+
+
+def batches_to_represent(styles: Sequence[PlannedStyle], store: str) -> list[list[PlannedStyle]]:
+    """Styles that the store lacks, in batches."""
+    missing = missing_styles(styles, RepresentationStore(store))
+    return [missing[start : start + REPRESENT_BATCH] for start in range(0, len(missing), REPRESENT_BATCH)]
+
+
+def locate_corpus(plan: Plan, wanted: CorpusSettings) -> CorpusSettings:
+    """The plan's corpus where it still is, else the job's: a folder may have moved since."""
+    try:
+        open_corpus(plan.corpus)
+    except RequestError:
+        return wanted
+    return plan.corpus
+
+
+class Progress:
+    """A bar on stderr: pairs done, failed, and what each second brings."""
+
+    def __init__(self, pairs: int) -> None:
+        # A log file gets a line now and then; a terminal gets a bar that moves.
+        interval = 0.5 if sys.stderr.isatty() else 15.0
+        self._pairs = pairs
+        self._bar = tqdm(total=pairs, unit="pair", file=sys.stderr, mininterval=interval, smoothing=0.1)
+        self.records = self.failed = 0
+        self.stages: Counter[str] = Counter()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def add_shard(self, footer: ShardFooter) -> None:
+        """A shard is committed."""
+        self.records += footer.records
+        self.failed += footer.failed
+        self.stages.update(footer.seconds)
+        self._bar.set_postfix(failed=self.failed, refresh=False)
+
+    def show(self, rows_in_hand: int) -> None:
+        """Move the bar to what is committed and in hand."""
+        done = min(self._pairs, self.records + self.failed + rows_in_hand)
+        self._bar.update(max(0, done - int(self._bar.n)))

@@ -1,0 +1,134 @@
+"""Styles as a job names them and as a plan freezes them: references, digests, keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tasks.methods.settings import MethodSettings
+from tasks.records import RequestError
+from tasks.storage import open_filesystem
+from tasks.weights.references import digest as weights_digest
+
+
+class ReferenceSettings(BaseModel):
+    """One picture or one text that a style is made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: str | None = Field(None, description="Path or URI of a picture.")
+    text: str | None = Field(None, min_length=1, description="Words for the style.")
+    weight: float = Field(1.0, gt=0, allow_inf_nan=False, description="Share of this reference in the mix.")
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if (self.image is None) == (self.text is None):
+            raise ValueError("a reference is either an `image` or a `text`")
+        return self
+
+
+class StyleSettings(BaseModel):
+    """A style as a job names it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200, description="Unique in the dataset; a column of each record.")
+    references: tuple[ReferenceSettings, ...] = Field(min_length=1, description="Pictures, texts, or both.")
+    method: MethodSettings | None = Field(None, description="Overrides the job's method for this style.")
+
+    def resolve_paths(self, resolve: Callable[[str], str]) -> StyleSettings:
+        """The same style with its paths made absolute."""
+        references = tuple(r.model_copy(update={"image": resolve(r.image)}) if r.image else r for r in self.references)
+        method = self.method.resolve_paths(resolve) if self.method else None
+        return self.model_copy(update={"references": references, "method": method})
+
+
+class PlannedReference(ReferenceSettings):
+    """A reference with the digest of its picture; weights of a style sum to 1."""
+
+    sha256: str | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """What the reference is, wherever its file lies."""
+        return {"weight": self.weight} | ({"sha256": self.sha256} if self.image else {"text": self.text})
+
+
+class PlannedStyle(BaseModel):
+    """A style with everything that decides its pixels, frozen in a plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    references: tuple[PlannedReference, ...]
+    method: MethodSettings
+    weights_digest: str
+    digest: str
+    representation: str
+
+    @property
+    def wave(self) -> str:
+        """Styles of one wave share the loaded networks and the encoded contents."""
+        return _digest([self.method.name, self.method.encode_settings(), self.weights_digest])
+
+
+def plan_style(style: StyleSettings, default: MethodSettings) -> PlannedStyle:
+    """Freeze a style: read its pictures, digest its references, settings and weights.
+
+    The style digest covers all that changes pixels; the representation key only what `represent` reads.
+    Raises RequestError where a picture or the weights cannot be read.
+    """
+    method = style.method or default
+    total = sum(reference.weight for reference in style.references)
+    references = tuple(_plan_reference(reference, total, style.name) for reference in style.references)
+    weights = _weights_digest(method)
+    what = {
+        "method": method.name,
+        "version": method.version,
+        "weights": weights,
+        "references": [reference.identity() for reference in references],
+    }
+    return PlannedStyle(
+        name=style.name,
+        references=references,
+        method=method,
+        weights_digest=weights,
+        digest=_digest({**what, "settings": method.pixel_settings()}),
+        representation=_digest({**what, "settings": method.represent_settings()}),
+    )
+
+
+def pair_seed(job_seed: int, content_id: str, style_digest: str) -> int:
+    """Seed of a pair, 63 bits: a function of what the pair is, never of an order or a shard number."""
+    key = json.dumps([job_seed, content_id, style_digest]).encode()
+    return int.from_bytes(hashlib.sha256(key).digest()[:8], "big") >> 1
+
+
+def read_reference(uri: str, style: str) -> bytes:
+    """Bytes of a style picture. Raises RequestError naming the style."""
+    filesystem, path = open_filesystem(uri)
+    try:
+        return bytes(filesystem.cat_file(path))
+    except OSError as error:
+        raise RequestError(f"Style {style!r}: the picture {uri} cannot be read; check its path.") from error
+
+
+def _plan_reference(reference: ReferenceSettings, total: float, style: str) -> PlannedReference:
+    share = reference.weight / total
+    if reference.image is None:
+        return PlannedReference(text=reference.text, weight=share)
+    sha256 = hashlib.sha256(read_reference(reference.image, style)).hexdigest()
+    return PlannedReference(image=reference.image, weight=share, sha256=sha256)
+
+
+def _weights_digest(method: MethodSettings) -> str:
+    """One file's own SHA-256, or a digest over several."""
+    digests = {name: weights_digest(ref) for name, ref in sorted(method.weight_references().items())}
+    return next(iter(digests.values())) if len(digests) == 1 else _digest(digests)
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
