@@ -12,7 +12,9 @@ from tasks.images.decoding import MAX_BYTES
 from tasks.records import ImageError, RequestError
 
 # Files are taken by name, in any case, so that a damaged one becomes a failed record and is not passed over.
-SUFFIXES = frozenset(".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .ppm .pgm .pbm .pnm".split())
+SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"]
+)
 
 
 class FolderCorpus:

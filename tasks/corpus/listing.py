@@ -23,7 +23,7 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file below the root: its relative posix path, size, time (nanoseconds or 0) and entity tag (or "")."""
+    """A file below the root: its relative posix path, size, time (ns or 0) and entity tag (or "")."""
 
     path: str
     bytes: int
@@ -52,9 +52,7 @@ class Root:
             found = _local_files(self.path) if local else _remote_files(self.filesystem, self.path)
             files = sorted(found, key=lambda file: file.path)
         except (OSError, ValueError, *store_errors(self.filesystem)) as error:
-            raise RequestError(
-                f"{self.path} cannot be listed ({_short(error)}): check its permissions."
-            ) from error
+            raise RequestError(f"{self.path} cannot be listed ({_short(error)}): check its permissions.") from error
         for file in files:
             _check_name(file.path)
         return files

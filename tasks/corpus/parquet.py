@@ -131,9 +131,7 @@ class ParquetCorpus:
                 with self._open(path) as file:
                     self._footers[path] = pq.read_metadata(file)
             except pa.ArrowInvalid as error:
-                raise RequestError(
-                    f"{path} is no Parquet file, or a damaged one: remove or replace it."
-                ) from error
+                raise RequestError(f"{path} is no Parquet file, or a damaged one: remove or replace it.") from error
             except (OSError, *store_errors(self.root.filesystem)) as error:
                 raise RequestError(f"{path} of the corpus {self.uri} cannot be read: check it.") from error
         return self._footers[path]
