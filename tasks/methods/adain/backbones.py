@@ -1,0 +1,108 @@
+"""The encoder and decoder that AdaIN runs on: the compact ones of this project, or the published VGG ones.
+
+N images, C channels, H and W pixels, multiples of 8; features are NCHW, one map a depth, the finest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor
+
+from tasks.encoders.vgg import NormalisedVgg, build_normalised_modules
+from tasks.methods.adain.settings import AdainSettings
+from tasks.methods.adain.small import SmallStylizer, build_small
+from tasks.methods.adain.vgg_decoder import VggDecoder, decoder_layout
+from tasks.weights.loading import load_tensors, match_layout
+from tasks.weights.references import digest, resolve
+
+VGG_LEVELS = 4  # AdaIN transfers statistics at relu4_1, and so reads the first 31 of the file's 53 modules
+VGG_MODULES, ALL_VGG_MODULES = 31, 53
+
+
+class Backbone(Protocol):
+    """What AdaIN needs of its networks. `decode` takes transferred features and does not clamp."""
+
+    def content_features(self, images_NCHW: Tensor) -> list[Tensor]: ...
+    def style_features(self, images_NCHW: Tensor) -> list[Tensor]: ...
+    def decode(self, features: Sequence[Tensor]) -> Tensor: ...
+
+
+class SmallBackbone:
+    """Two compact encoders and a decoder; statistics at 1/2, 1/4 and 1/8 of the picture."""
+
+    def __init__(self, network: SmallStylizer) -> None:
+        self.network = network
+
+    def content_features(self, images_NCHW: Tensor) -> list[Tensor]:
+        return list(self.network.content_encoder(images_NCHW))
+
+    def style_features(self, images_NCHW: Tensor) -> list[Tensor]:
+        return list(self.network.style_encoder(images_NCHW))
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        images_NCHW: Tensor = self.network.decoder(features)
+        return images_NCHW
+
+
+class VggBackbone:
+    """The normalised VGG-19 up to relu4_1, for contents and styles alike, and the authors' decoder."""
+
+    def __init__(self, encoder: NormalisedVgg, decoder: VggDecoder) -> None:
+        self.encoder, self.decoder = encoder, decoder
+
+    def content_features(self, images_NCHW: Tensor) -> list[Tensor]:
+        # Not `encoder(images)`, which would keep the large features of every level until the end.
+        return [self.encoder.modules_by_index(images_NCHW)]
+
+    def style_features(self, images_NCHW: Tensor) -> list[Tensor]:
+        return self.content_features(images_NCHW)
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor:
+        images_NCHW: Tensor = self.decoder(features[0])
+        return images_NCHW
+
+
+# Methods that differ only in strength or style size share their networks, as long as one of them lives.
+_opened: WeakValueDictionary[tuple[str, ...], Backbone] = WeakValueDictionary()
+
+
+def open_backbone(settings: AdainSettings, device: str) -> Backbone:
+    """The networks that the settings name, on a device. Raises RequestError where weights are not theirs."""
+    references = settings.weight_references()
+    key = (settings.encoder, device, *(digest(reference) for reference in references.values()))
+    backbone = _opened.get(key)
+    if backbone is None:
+        backbone = _opened[key] = _open(references, settings.encoder, torch.device(device))
+    return backbone
+
+
+def _open(references: dict[str, str], encoder: str, device: torch.device) -> Backbone:
+    tensors = {name: load_tensors(resolve(reference)) for name, reference in references.items()}
+    if encoder == "small":
+        match_layout(tensors["weights"], small_layout(), "adain's small network")
+        return SmallBackbone(build_small(tensors["weights"]).requires_grad_(False).to(device))
+    deep = encoder_layout()
+    needed = {name: shape for name, shape in deep.items() if int(name.split(".")[0]) < VGG_MODULES}
+    match_layout(
+        tensors["encoder"], needed, "the normalised VGG-19 (vgg_normalised.pth)", ignored=deep.keys()
+    )
+    match_layout(tensors["decoder"], decoder_layout(), "AdaIN's decoder (decoder.pth)")
+    vgg = NormalisedVgg.open(tensors["encoder"], VGG_LEVELS)
+    return VggBackbone(vgg.to(device), VggDecoder.open(tensors["decoder"]).to(device))
+
+
+def small_layout() -> dict[str, list[int]]:
+    """Names and shapes of the tensors of the compact network."""
+    with torch.device("meta"):
+        return {name: list(tensor.shape) for name, tensor in SmallStylizer().state_dict().items()}
+
+
+def encoder_layout() -> dict[str, list[int]]:
+    """Names and shapes of the tensors of `vgg_normalised.pth`, all of its layers."""
+    with torch.device("meta"):
+        tensors = build_normalised_modules(ALL_VGG_MODULES).state_dict()
+    return {name: list(tensor.shape) for name, tensor in tensors.items()}

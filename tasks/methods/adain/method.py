@@ -1,0 +1,140 @@
+"""AdaIN behind the three verbs, over either pair of encoder and decoder.
+
+N contents, P outputs (pairs), C channels, H and W pixels; h and w are padded sides.
+Huang and Belongie, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization, ICCV 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tasks.encoders.statistics import channel_statistics
+from tasks.images.padding import crop_back, pad_to_stride
+from tasks.methods.adain.backbones import Backbone, open_backbone
+from tasks.methods.adain.coral import Colors, measure_colors, recolor
+from tasks.methods.adain.settings import AdainSettings
+from tasks.methods.adain.transfer import (
+    Statistics,
+    mix_statistics,
+    name_statistics,
+    pick_rows,
+    read_statistics,
+    scale_and_shift,
+    stack_statistics,
+)
+from tasks.methods.base import Content, Pairs, Reference, Representation, Style
+from tasks.records import RequestError
+
+
+def open_method(settings: AdainSettings, device: str = "cpu") -> AdaIn:
+    """The method of these settings, its weights loaded. Raises RequestError."""
+    return AdaIn(settings, open_backbone(settings, device), torch.device(device))
+
+
+class AdaIn:
+    """Gives a content's features the channel means and deviations of a style's, and decodes them.
+
+    A method renders what another has encoded where their backbones are the same.
+    """
+
+    def __init__(self, settings: AdainSettings, backbone: Backbone, device: torch.device) -> None:
+        self.settings, self.backbone, self.device = settings, backbone, device
+
+    @torch.inference_mode()
+    def represent(self, styles: Sequence[Style]) -> list[Representation]:
+        """`mean0`, `deviation0`, ...: float32, C each, mixed over the references by weight.
+
+        With `preserve_color` statistics depend on the content, so that the pictures themselves are kept:
+        `picture0`, ... (uint8, 3HW), and their `weights`.
+        """
+        return [self._represent(style) for style in styles]
+
+    @torch.inference_mode()
+    def encode(self, images_NCHW: Tensor) -> Content:
+        """Normalised features and the statistics they had, at each depth; the contents' colours."""
+        height, width = images_NCHW.shape[-2:]
+        images_NChw = pad_to_stride(images_NCHW.to(self.device), self.settings.stride)
+        colors = measure_colors(images_NChw)
+        tensors = {
+            "color_mean": colors.mean_3,
+            "color_deviation": colors.deviation_3,
+            "color_root": colors.root_33,
+        }
+        statistics = []
+        for depth, features in enumerate(self.backbone.content_features(images_NChw)):
+            mean_NC, deviation_NC = channel_statistics(features)
+            statistics.append((mean_NC, deviation_NC))
+            tensors[f"normalised{depth}"] = scale_and_shift(features, 1 / deviation_NC, -mean_NC / deviation_NC)
+        return Content(tensors | name_statistics(statistics), height, width)
+
+    @torch.inference_mode()
+    def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
+        """Stylize: images_PCHW in [0, 1]. AdaIN draws no noise: the seeds change nothing."""
+        images_PChw = self.backbone.decode(self.transfer(content, reps, pairs))
+        return crop_back(images_PChw, content.height, content.width).clamp_(0, 1)
+
+    def transfer(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> list[Tensor]:
+        """Equation 8 at each depth, mixed with the content's own features by `strength` (equation 14)."""
+        strength = self.settings.strength
+        own = read_statistics(content.tensors)
+        features = []
+        for depth, (mean_PC, deviation_PC) in enumerate(self._statistics(content, reps, pairs)):
+            own_mean_PC, own_deviation_PC = (statistics[list(pairs.contents)] for statistics in own[depth])
+            normalised = pick_rows(content.tensors[f"normalised{depth}"], pairs.contents)
+            gain_PC = own_deviation_PC.lerp(deviation_PC, strength)
+            features.append(scale_and_shift(normalised, gain_PC, own_mean_PC.lerp(mean_PC, strength)))
+        return features
+
+    def _represent(self, style: Style) -> Representation:
+        pictures = [self._load_picture(reference, style.name) for reference in style.references]
+        if self.settings.preserve_color:
+            kept = {f"picture{i}": to_bytes(picture_3HW) for i, picture_3HW in enumerate(pictures)}
+            return Representation(kept | {"weights": torch.tensor(style.weights())})
+        measured = [self._measure(picture_3HW) for picture_3HW in pictures]
+        return Representation(name_statistics(mix_statistics(measured, style.weights())))
+
+    def _load_picture(self, reference: Reference, style: str) -> Tensor:
+        """The picture of a reference on the device, its longest side at most `style_size`."""
+        if reference.image_CHW is None:
+            raise RequestError(f"Style {style!r} has a text, and adain reads pictures only: give it a picture.")
+        picture_3HW = reference.image_CHW.to(self.device)
+        scale = self.settings.style_size / max(picture_3HW.shape[1:])
+        if scale >= 1:
+            return picture_3HW
+        size = [max(1, round(side * scale)) for side in picture_3HW.shape[1:]]
+        return F.interpolate(picture_3HW[None], size, mode="bilinear", antialias=True)[0].clamp_(0, 1)
+
+    def _measure(self, picture_3HW: Tensor) -> Statistics:
+        """The statistics of one style picture at every depth."""
+        padded_13hw = pad_to_stride(picture_3HW[None], self.settings.stride)
+        depths = [channel_statistics(features) for features in self.backbone.style_features(padded_13hw)]
+        return [(mean_1C[0], deviation_1C[0]) for mean_1C, deviation_1C in depths]
+
+    def _statistics(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Statistics:
+        """The statistics to give each pair, PC at every depth; equal pairs are worked out once."""
+        wanted = list(zip(pairs.contents, pairs.representations, strict=True))
+        known = {(row, index): self._statistics_of(content, row, reps[index]) for row, index in set(wanted)}
+        return stack_statistics([known[pair] for pair in wanted], self.device)
+
+    def _statistics_of(self, content: Content, row: int, rep: Representation) -> Statistics:
+        """Statistics to transfer: the representation's, or its pictures' in the colours of the content."""
+        if "weights" not in rep.tensors:
+            return read_statistics(rep.tensors)
+        colors = Colors(*(content.tensors[f"color_{name}"][row] for name in ("mean", "deviation", "root")))
+        weights = rep.tensors["weights"].tolist()
+        pictures = [from_bytes(rep.tensors[f"picture{i}"].to(self.device)) for i in range(len(weights))]
+        return mix_statistics([self._measure(recolor(picture, colors)) for picture in pictures], weights)
+
+
+def to_bytes(picture_3HW: Tensor) -> Tensor:
+    """Eight bits a colour, on the CPU, as in the picture's file."""
+    return picture_3HW.mul(255).round_().clamp_(0, 255).to(torch.uint8).cpu()
+
+
+def from_bytes(picture_3HW: Tensor) -> Tensor:
+    """The inverse of `to_bytes`: float32 in [0, 1]."""
+    return picture_3HW.float().div_(255)
