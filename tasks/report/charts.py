@@ -15,17 +15,25 @@ from tasks.report.distributions import shares_between
 from tasks.report.formats import score, score_label
 from tasks.report.model import ScoreSummary
 
-BINS = 60
+BINS = 48
 RIDGE_HEIGHT = 30
+# A density of fewer values shows the interpolation between them and nothing else.
+FEWEST_FOR_DENSITY = 20
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A horizontal scale from `low` to `high` with its tick values."""
+    """A horizontal scale from `low` to `high`, with a tick at every multiple of `step` in between."""
 
     low: float
     high: float
-    ticks: tuple[float, ...]
+    step: float
+
+    @property
+    def ticks(self) -> list[float]:
+        """Values of the ticks, from low to high."""
+        first, last = math.ceil(self.low / self.step), math.floor(self.high / self.step)
+        return [index * self.step for index in range(first, last + 1)]
 
     def position(self, value: float) -> float:
         """Where a value lies, in percent of the width."""
@@ -42,18 +50,16 @@ def draw_bar(share: float, kind: str = "plain") -> Markup:
 
 
 def fit_axis(summaries: Sequence[ScoreSummary]) -> Axis:
-    """One axis for all styles of a score: from the lowest to the highest value, out to whole ticks."""
+    """One axis for all styles of a score: from the lowest to the highest value, with a margin."""
     low = min(summary.at(0) for summary in summaries)
     high = max(summary.at(100) for summary in summaries)
-    step = _nice_step((high - low) or 0.02)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    last = max(last, first + 1)
-    return Axis(first * step, last * step, tuple(index * step for index in range(first, last + 1)))
+    margin = 0.04 * (high - low) or max(0.01, 0.01 * abs(low))
+    return Axis(low - margin, high + margin, _nice_step(high - low + 2 * margin))
 
 
 def draw_axis(axis: Axis) -> Markup:
     """Tick labels under a column of distributions."""
-    decimals = max(0, math.ceil(-math.log10(axis.ticks[1] - axis.ticks[0]) - 1e-9))
+    decimals = max(0, math.ceil(-math.log10(axis.step) - 1e-9))
     labels = Markup("").join(_tick(axis, value, decimals) for value in axis.ticks)
     return Markup('<svg class="axis" width="100%" height="22" aria-hidden="true" focusable="false">{}</svg>').format(
         labels
@@ -72,7 +78,7 @@ def draw_distribution(summary: ScoreSummary, axis: Axis, style: str, name: str) 
     ).format(
         label,
         label,
-        _density(summary, axis),
+        _density(summary, axis) if summary.count >= FEWEST_FOR_DENSITY else "",
         _span(axis, summary.at(5), summary.at(95), "range", 37, 2),
         _span(axis, summary.at(25), summary.at(75), "middle", 35, 6),
         axis.position(summary.at(50)),

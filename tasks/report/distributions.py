@@ -22,5 +22,5 @@ def summarize_scores(values: Iterable[float | None]) -> ScoreSummary | None:
 
 def shares_between(summary: ScoreSummary, edges: Sequence[float]) -> list[float]:
     """Share of the scores in each interval between neighbouring edges, read off the percentiles."""
-    below = [float(np.searchsorted(summary.percentiles, edge, side="right")) for edge in edges]
-    return [max(0.0, upper - lower) / len(PERCENTS) for lower, upper in zip(below, below[1:], strict=False)]
+    below = np.interp(edges, summary.percentiles, PERCENTS / 100, left=0.0, right=1.0)
+    return [float(share) for share in np.diff(below)]

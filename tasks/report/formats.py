@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-MISSING = "–"  # noqa: RUF001 (a dash, as set in print)
+MISSING = "\N{EN DASH}"
 BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -14,12 +14,14 @@ def count(value: int) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of one in percent; small ones keep a decimal, and none but zero reads as zero."""
+    """A share of one in percent; small ones keep a decimal, and only none reads as 0 and only all as 100."""
     if share is None or not math.isfinite(share):
         return MISSING
     value = 100 * share
     if 0 < value < 0.1:
         return "< 0.1 %"
+    if 99.9 < value < 100:
+        return "> 99.9 %"
     return f"{value:.1f} %" if 0 < value < 10 or 99 < value < 100 else f"{value:.0f} %"
 
 

@@ -52,9 +52,24 @@ def render_report(data: ReportData) -> str:
         css_digest=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
         **_tables(data),
         **_timing(data),
+        sections=_sections(data),
     )
     # A path that is not text (surrogates from the file system) must not keep the page from being written.
     return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def _sections(data: ReportData) -> list[tuple[str, str]]:
+    present = {
+        "Gallery": data.gallery,
+        "Styles": data.styles,
+        "Scores": any(style.scores for style in data.styles[:STYLES]),
+        "Failures": data.failures,
+        "Time": data.timing,
+        "Batches": data.sizes,
+        "Runs": data.runs,
+        "Settings": data.facts,
+    }
+    return [(name.lower(), name) for name, content in present.items() if content]
 
 
 def _tables(data: ReportData) -> dict[str, Any]:

@@ -33,9 +33,7 @@ def share_stages(timing: Sequence[StageTime], wall_seconds: float) -> list[Stage
     """Every stage in its given order with its share, the busiest one marked."""
     total = sum(stage.seconds for stage in timing) or 1.0
     by_lanes = knows_lanes(timing, wall_seconds)
-    shares = [
-        stage.seconds / (wall_seconds * stage.lanes if by_lanes and stage.lanes else total) for stage in timing
-    ]
+    shares = [stage.seconds / (wall_seconds * stage.lanes if by_lanes and stage.lanes else total) for stage in timing]
     working = [share for stage, share in zip(timing, shares, strict=True) if stage.stage != IDLE_STAGE]
     top = max(working, default=0.0)
     return [
@@ -56,7 +54,9 @@ def state_bottleneck(timing: Sequence[StageTime], wall_seconds: float) -> str:
         waited = waited and f"{waited} of it"
         return f"Most time went into {busiest.stage}: {percent(busiest.share)} of all stage time{waited}."
     if busiest.share < SATURATED:
-        return f"No stage was saturated: the busiest, {busiest.stage}, worked {percent(busiest.share)} of the run{waited}."
+        return (
+            f"No stage was saturated: the busiest, {busiest.stage}, worked {percent(busiest.share)} of the run{waited}."
+        )
     return f"The bottleneck was {busiest.stage}: at work {percent(busiest.share)} of the run{waited}."
 
 

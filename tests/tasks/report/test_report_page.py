@@ -1,0 +1,216 @@
+"""The page: it escapes, embeds, counts and leaves out as it should."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from tasks.report.model import GalleryCell, GalleryRow, ReportData, StyleSummary
+from tasks.report.page import render_report
+from tasks.report.thumbnails import thumbnail
+
+SECTIONS = {"summary", "verification", "gallery", "styles", "scores", "failures", "time", "batches", "runs", "settings"}
+VOID = {"meta", "img"}
+
+
+class Reader(HTMLParser):
+    """Elements with their attributes, the text outside <style>, and whether every element was closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.css = ""
+        self.feed(page)
+        self.close()
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID | {"br"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "style":
+            self.css += data
+        else:
+            self.words.append(data)
+
+    def of(self, tag: str) -> Iterator[dict[str, str | None]]:
+        return (attributes for name, attributes in self.elements if name == tag)
+
+    @property
+    def sections(self) -> set[str | None]:
+        return {attributes.get("id") for attributes in self.of("section")}
+
+
+def empty() -> ReportData:
+    return ReportData("Nothing yet", "out/x", "2026-11-21T09:40:12Z")
+
+
+def test_hostile_text_creates_no_element_and_no_attribute(
+    report: ReportData, harmless_report: ReportData, hostile: str
+) -> None:
+    def shape(page: str) -> list[tuple[str, tuple[str, ...]]]:
+        return [(tag, tuple(attributes)) for tag, attributes in Reader(page).elements]
+
+    page = render_report(report)
+    assert shape(page) == shape(render_report(harmless_report))
+    assert hostile in Reader(page).text
+
+
+def test_a_page_runs_nothing_and_fetches_nothing(report: ReportData) -> None:
+    page = Reader(render_report(report))
+    assert not {"script", "link", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in page.elements}
+    for _, attributes in page.elements:
+        assert not any(name.startswith("on") or name == "style" for name in attributes)
+        assert (attributes.get("href") or "#").startswith("#")
+        assert (attributes.get("src") or "data:image/").startswith("data:image/")
+    assert "url(" not in page.css
+    assert "@import" not in page.css
+
+
+def test_the_policy_allows_this_style_sheet_and_embedded_pictures_only(report: ReportData) -> None:
+    page = Reader(render_report(report))
+    policy = next(meta["content"] for meta in page.of("meta") if "http-equiv" in meta)
+    digest = base64.b64encode(hashlib.sha256(page.css.encode()).digest()).decode()
+    assert policy is not None
+    assert policy.split("; ")[:3] == ["default-src 'none'", "img-src data:", f"style-src 'sha256-{digest}'"]
+
+
+def test_every_element_is_closed_and_every_link_has_its_target(report: ReportData) -> None:
+    page = Reader(render_report(report))
+    anchors = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert page.open == []
+    assert len(anchors) == len(set(anchors))
+    assert {f"#{anchor}" for anchor in anchors} >= {link["href"] for link in page.of("a")}
+
+
+def test_a_full_report_has_every_section(report: ReportData) -> None:
+    assert Reader(render_report(report)).sections == SECTIONS
+
+
+@pytest.mark.parametrize(
+    ("field", "section"),
+    [
+        ("gallery", "gallery"),
+        ("styles", "styles"),
+        ("failures", "failures"),
+        ("timing", "time"),
+        ("sizes", "batches"),
+        ("runs", "runs"),
+        ("verification", "verification"),
+    ],
+)
+def test_what_is_empty_is_left_out(report: ReportData, field: str, section: str) -> None:
+    page = Reader(render_report(replace(report, **{field: ()})))
+    gone = {"styles", "scores"} if section == "styles" else {section}
+    assert page.sections == SECTIONS - gone
+    assert not {f"#{name}" for name in gone} & {link["href"] for link in page.of("a")}
+
+
+def test_without_scores_there_is_no_score_section(report: ReportData) -> None:
+    bare = [replace(style, scores={}) for style in report.styles]
+    assert Reader(render_report(replace(report, styles=bare))).sections == SECTIONS - {"scores"}
+
+
+def test_an_empty_dataset_renders() -> None:
+    page = Reader(render_report(empty()))
+    assert page.sections == {"summary"}
+    assert "This dataset has no records yet." in page.text
+
+
+def test_a_dataset_is_called_verified_only_when_it_was(report: ReportData) -> None:
+    assert "verified" in Reader(render_report(replace(report, verification=()))).text.split()
+    assert "verified" not in Reader(render_report(replace(report, verification=None))).text.split()
+    assert "1 problem found" in Reader(render_report(report)).text
+
+
+def test_embedded_pictures_decode_to_what_was_given(report: ReportData, picture: bytes) -> None:
+    sources = [image["src"] for image in Reader(render_report(report)).of("img")]
+    assert len(sources) == 3
+    for source in sources:
+        assert source is not None
+        kind, _, payload = source.partition(";base64,")
+        assert kind == "data:image/jpeg"
+        assert base64.b64decode(payload) == picture
+        assert Image.open(io.BytesIO(base64.b64decode(payload))).size == (32, 21)
+
+
+def test_every_picture_says_what_it_shows(report: ReportData) -> None:
+    assert all(image["alt"] for image in Reader(render_report(report)).of("img"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "12,345",
+        "67",
+        "123",
+        "988 records a second",
+        "1 min 40 s",
+        "87 %",
+        "1.83 GB",
+        "412 MB read",
+        "0.287",
+        "render 91 % 1 min 31 s 1",
+        "read 3.8 % 30.5 s 8",
+        "512 \N{MULTIPLICATION SIGN} 384 91 % 700 48",
+        "8,000 3 3 min 21 s",
+        "The bottleneck was render: at work 91 % of the run; devices waited 4.0 %.",
+    ],
+)
+def test_the_numbers_shown_are_the_numbers_given(report: ReportData, words: str) -> None:
+    assert words in Reader(render_report(report)).text
+
+
+def test_failures_are_listed_most_frequent_first(report: ReportData) -> None:
+    rows = Reader(render_report(report)).text.split("Share of failures")[1]
+    assert rows.index("63") < rows.index("empty_file")
+
+
+def test_a_failed_pair_shows_its_reason_in_the_gallery(picture: bytes) -> None:
+    row = GalleryRow("a.jpg", picture, [GalleryCell("wave", None, {"clip_text": None}, "out_of_memory")])
+    page = Reader(render_report(replace(empty(), gallery=[row])))
+    assert "out_of_memory" in page.text
+    assert "CLIP" not in page.text
+
+
+def test_the_same_values_give_the_same_page(report: ReportData) -> None:
+    assert render_report(report) == render_report(replace(report))
+
+
+def test_a_bank_of_styles_is_cut_and_says_so(picture: bytes) -> None:
+    styles = [StyleSummary(f"style {index}", "adain 1", thumbnail=picture) for index in range(1000)]
+    page = render_report(replace(empty(), styles=styles))
+    assert page.count("data:image/") == 48
+    assert "… and 952 more styles." in page
+    assert "1,000 styles" in page
+
+
+def test_a_path_that_is_not_text_still_gives_a_page_that_can_be_written() -> None:
+    page = render_report(replace(empty(), root=b"out/\xff".decode("utf-8", "surrogateescape")))
+    assert "out/?" in page.encode("utf-8").decode("utf-8")
+
+
+def test_a_gallery_of_noise_in_eight_styles_stays_within_its_bound(make_png: Callable[[int, int], bytes]) -> None:
+    image = thumbnail(make_png(256, 171))
+    cells = [GalleryCell(f"style {index}", image) for index in range(8)]
+    rows = [GalleryRow(f"{row}.jpg", image, cells) for row in range(12)]
+    page = render_report(replace(empty(), gallery=rows))
+    # Noise is the worst case of JPEG: about twice the bytes of a stylized photograph.
+    assert len(page.encode()) < 4_000_000
