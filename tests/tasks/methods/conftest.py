@@ -1,0 +1,101 @@
+"""Every method there is, opened small: what the contract runs over. A new method adds its settings to METHODS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from tasks.methods.adain.backbones import encoder_layout, small_layout
+from tasks.methods.adain.settings import SMALL_WEIGHTS, AdainSettings, VggWeights
+from tasks.methods.adain.vgg_decoder import decoder_layout
+from tasks.methods.base import Method, Pairs, Reference, Representation, Style
+from tasks.methods.settings import MethodSettings, open_method
+from tasks.weights.catalog import embedded_names
+
+
+def adain_small(folder: Path) -> AdainSettings:
+    """With the weights that users get; with random ones in a source tree that has none yet."""
+    if SMALL_WEIGHTS.removeprefix("embedded:") in embedded_names():
+        return AdainSettings()
+    tensors = random_tensors(small_layout())
+    tensors["decoder.to_image.weight"] *= 0.2
+    save_file(tensors, folder / "small.safetensors")
+    return AdainSettings(weights=str(folder / "small.safetensors"))
+
+
+def adain_vgg(folder: Path) -> AdainSettings:
+    """The official layout with random values, whose pictures stay about the middle of [0, 1]."""
+    decoder = random_tensors(decoder_layout())
+    decoder["28.weight"] *= 0.1
+    decoder["28.bias"] += 0.5
+    torch.save(random_tensors(encoder_layout()), folder / "vgg_normalised.pth")
+    torch.save(decoder, folder / "decoder.pth")
+    weights = VggWeights(encoder=str(folder / "vgg_normalised.pth"), decoder=str(folder / "decoder.pth"))
+    return AdainSettings(encoder="vgg", weights=weights)
+
+
+def adain_in_the_colors_of_the_content(folder: Path) -> AdainSettings:
+    return adain_small(folder).model_copy(update={"preserve_color": True, "strength": 0.8})
+
+
+METHODS: dict[str, Callable[[Path], MethodSettings]] = {
+    "adain-small": adain_small,
+    "adain-vgg": adain_vgg,
+    "adain-preserve-color": adain_in_the_colors_of_the_content,
+}
+
+
+def random_tensors(layout: dict[str, list[int]]) -> dict[str, Tensor]:
+    """Values that keep the scale of what passes through rectified convolutions (He et al., ICCV 2015)."""
+    generator = torch.Generator().manual_seed(1)
+    return {
+        name: torch.randn(shape, generator=generator) * (2 / max(1, torch.Size(shape[1:]).numel())) ** 0.5
+        if name.endswith("weight")
+        else torch.zeros(shape)
+        for name, shape in layout.items()
+    }
+
+
+def picture(height: int, width: int, seed: int, count: int = 1) -> Tensor:
+    """Pictures with large shapes and fine grain, N3HW."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = F.interpolate(torch.rand(count, 3, 5, 4, generator=generator), (height, width), mode="bilinear")
+    return (shapes + 0.1 * torch.randn(count, 3, height, width, generator=generator)).clamp(0, 1)
+
+
+def stripes(height: int, width: int, period: int = 4) -> Tensor:
+    """Black and white bars, 3HW: a texture that no colours can hide."""
+    return ((torch.arange(width) // period) % 2).float().expand(3, height, width).clone()
+
+
+def style(*pictures_3HW: Tensor, weights: tuple[float, ...] | None = None) -> Style:
+    weights = weights or (1.0,) * len(pictures_3HW)
+    references = (Reference(weight, image) for weight, image in zip(weights, pictures_3HW, strict=True))
+    return Style("some style", tuple(references))
+
+
+def render_one(method: Method, image_13HW: Tensor, rep: Representation, seed: int = 0) -> Tensor:
+    return method.render(method.encode(image_13HW), [rep], Pairs([0], [0], [seed]))
+
+
+@pytest.fixture(scope="session", params=METHODS)
+def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MethodSettings:
+    return METHODS[request.param](tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="session")
+def method(settings: MethodSettings) -> Method:
+    return open_method(settings)
+
+
+@pytest.fixture(scope="session")
+def reps(method: Method) -> list[Representation]:
+    """Two unlike styles, the second of two pictures of different sizes."""
+    first, second, third = picture(48, 64, seed=1)[0], stripes(56, 40), picture(33, 70, seed=3)[0]
+    return method.represent([style(first), style(second, third, weights=(3.0, 1.0))])
