@@ -60,8 +60,11 @@ def match_layout(
 def _read(path: Path) -> object:
     """A safetensors file is eight bytes and a JSON object; the rest goes to torch's strict reader."""
     with open(path, "rb") as file:
-        is_safetensors = file.read(9)[8:] == b"{"
-    return load_file(path) if is_safetensors else torch.load(path, map_location="cpu", weights_only=True)
+        if file.read(9)[8:] == b"{":
+            return load_file(path)
+        file.seek(0)
+        # A file, since of a path torch reads the format off the name.
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _is_named_tensor(name: object, tensor: object) -> bool:
