@@ -123,7 +123,7 @@ class Ownership:
 
 def subtract(pieces: Iterable[Piece], mask: int, owned: Ownership, on_change: str) -> list[Want]:
     """Wanted minus owned. Raises RequestError at a changed content where the corpus says `on_change: error`."""
-    wants = []
+    wants: list[Want] = []
     for piece in pieces:
         if on_change == "error" and owned.changed(piece):
             raise RequestError(
@@ -166,7 +166,9 @@ def cut(
             wanted = tuple(i for i in members if want.styles >> mask[styles[i].digest] & 1)
             if wanted:
                 buckets.setdefault((wave, wanted), []).append(want.piece)
-    groups, planned, shard = [], [], 0
+    groups: list[Group] = []
+    planned: list[PlannedPiece] = []
+    shard = 0
     for (wave, wanted), pieces in buckets.items():
         limit = size.contents(len(wanted), sum(_contents(piece) for piece in pieces))
         for slice_ in _slices(pieces, limit):

@@ -12,7 +12,6 @@ from typing import TypeVar
 from tasks.actors.orders import ShardOrder
 from tasks.corpus.base import Corpus, Entry, Piece
 from tasks.images.decoding import Picture, read_picture
-from tasks.images.fitting import Pixels
 from tasks.images.padding import padded_side
 from tasks.records import ImageError
 
@@ -29,17 +28,16 @@ class ShardContent:
 
     place: int
     entry: Entry
-    picture: Picture | None
-    error: ImageError | None
+    outcome: Picture | ImageError
     stage: str
     read_seconds: float = 0.0
     decode_seconds: float = 0.0
 
     @property
-    def pixels_HWC(self) -> Pixels:
-        """The picture's pixels; ask only where there is a picture."""
-        assert self.picture is not None
-        return self.picture.pixels_HWC
+    def picture(self) -> Picture:
+        """The picture; ask only where there is one."""
+        assert isinstance(self.outcome, Picture)
+        return self.outcome
 
 
 def read_contents(corpus: Corpus, order: ShardOrder, pool: Executor, depth: int) -> Iterator[ShardContent]:
@@ -77,24 +75,24 @@ def batch_contents(contents: Iterable[ShardContent], stride: int, limit_pixels: 
 
 def padded_size(content: ShardContent, stride: int) -> tuple[int, int]:
     """(height, width) of a content after padding."""
-    height, width = content.pixels_HWC.shape[:2]
+    height, width = content.picture.pixels_HWC.shape[:2]
     return padded_side(height, stride), padded_side(width, stride)
 
 
 def _decode(place: int, entry: Entry, read_seconds: float, order: ShardOrder) -> ShardContent:
     if entry.content_id in order.excluded:
         error = ImageError("process_died", "The process that worked on this image died twice.")
-        return ShardContent(place, entry, None, error, "process", read_seconds)
+        return ShardContent(place, entry, error, "process", read_seconds)
     if entry.error is not None or entry.data is None:
         error = entry.error or ImageError("missing", "The image is missing.")
-        return ShardContent(place, entry, None, error, "read", read_seconds)
+        return ShardContent(place, entry, error, "read", read_seconds)
     started = time.perf_counter()
+    outcome: Picture | ImageError
     try:
-        picture, failure = read_picture(entry.data, order.images), None
+        outcome = read_picture(entry.data, order.images)
     except ImageError as error:
-        picture, failure = None, error
-    seconds = time.perf_counter() - started
-    return ShardContent(place, entry, picture, failure, "decode", read_seconds, seconds)
+        outcome = error
+    return ShardContent(place, entry, outcome, "decode", read_seconds, time.perf_counter() - started)
 
 
 def _flatten(pieces: Iterable[tuple[list[Entry], float]]) -> Iterator[tuple[Entry, float]]:

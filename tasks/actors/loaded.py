@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tasks.actors.orders import ActorSettings
-from tasks.encoders.clip import open_clip_model
 from tasks.images.decoding import decode
 from tasks.images.padding import to_tensor
 from tasks.methods.base import Method, Reference, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
 from tasks.records import ImageError, RequestError
-from tasks.samples.photographs import neutral_photographs
-from tasks.scores.clip import ClipScorer, StyleTargets
 from tasks.storage import Folder
 from tasks.store import RepresentationStore
 from tasks.styles import PlannedStyle, read_reference
+
+if TYPE_CHECKING:
+    from tasks.scores.clip import ClipScorer, StyleTargets
 
 
 @dataclass(frozen=True)
@@ -106,4 +107,9 @@ def _load_reference(planned: PlannedStyle, index: int) -> Reference:
 def _open_scorer(settings: ActorSettings) -> ClipScorer | None:
     if settings.clip == "none":
         return None
+    # Only here: open_clip takes seconds to import, and a run without scores needs none of it.
+    from tasks.encoders.clip import open_clip_model
+    from tasks.samples.photographs import neutral_photographs
+    from tasks.scores.clip import ClipScorer
+
     return ClipScorer(open_clip_model(settings.clip, settings.device), neutral_photographs())

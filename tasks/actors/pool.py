@@ -37,6 +37,7 @@ START_SECONDS = 300.0
 RESTART_POLL_SECONDS = 0.2
 
 Key = tuple[int, int]
+Call = Any  # a ray.ObjectRef, whose type parameter Ray itself leaves open
 OnShard = Callable[[ShardFooter], None]
 OnProgress = Callable[[int], None]
 
@@ -55,8 +56,8 @@ class _Shift:
     """State of one feeding: what waits, what is out, what each shard has cost."""
 
     waiting: deque[ShardOrder]
-    out: dict[ray.ObjectRef, tuple[int, ShardOrder]] = field(default_factory=dict)
-    restarting: dict[ray.ObjectRef, int] = field(default_factory=dict)
+    out: dict[Call, tuple[int, ShardOrder]] = field(default_factory=dict)
+    restarting: dict[Call, int] = field(default_factory=dict)
     deaths: Counter[Key] = field(default_factory=Counter)
     errors: Counter[Key] = field(default_factory=Counter)
     losses: Counter[Key] = field(default_factory=Counter)
@@ -73,7 +74,7 @@ class Pool:
 
     def __init__(self, settings: ActorSettings, share: Share) -> None:
         self._settings, self._share = settings, share
-        self._journal = Journal.remote()
+        self._journal = Journal.remote()  # type: ignore[attr-defined]  # added by ray.remote
         self._actors = [self._start(slot) for slot in range(share.actors)]
         self.places = self._wait_until_ready()
 
@@ -137,7 +138,7 @@ class Pool:
                     shift.out[actor.stylize.remote(order)] = (slot, order)
                     load[slot] += 1
 
-    def _settle(self, shift: _Shift, call: ray.ObjectRef, on_shard: OnShard) -> None:
+    def _settle(self, shift: _Shift, call: Call, on_shard: OnShard) -> None:
         slot, order = shift.out.pop(call)
         try:
             on_shard(ray.get(call))
@@ -156,7 +157,7 @@ class Pool:
         else:
             shift.waiting.append(order.again())
 
-    def _settle_restart(self, shift: _Shift, call: ray.ObjectRef) -> None:
+    def _settle_restart(self, shift: _Shift, call: Call) -> None:
         """An actor that died is up again, or still on its way, or gone for good."""
         slot = shift.restarting.pop(call)
         try:

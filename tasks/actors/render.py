@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,8 +20,10 @@ from tasks.images.fitting import Pixels
 from tasks.images.padding import pad_to_stride, to_pixels, to_tensor
 from tasks.methods.base import Content, Pairs
 from tasks.records import ImageError
-from tasks.scores.clip import Scores
 from tasks.styles import pair_seed
+
+if TYPE_CHECKING:
+    from tasks.scores.clip import Scores
 
 Item = TypeVar("Item")
 # torch.OutOfMemoryError is a RuntimeError, and so is what the CPU allocator raises.
@@ -30,15 +32,22 @@ MEMORY_ERRORS = (RuntimeError, MemoryError)
 
 @dataclass(frozen=True)
 class Rendered:
-    """What became of a pair: pixels and scores, or an error."""
+    """A stylized pair: its 8-bit pixels, before the codec, and what making them took."""
 
     content: ShardContent
     style: ReadyStyle
-    pixels_HWC: Pixels | None = None
-    scores: Scores | None = None
-    error: ImageError | None = None
-    seconds: float = 0.0
-    seed: int = 0
+    pixels_HWC: Pixels
+    scores: Scores | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A pair that could not be stylized, and why."""
+
+    content: ShardContent
+    style: ReadyStyle
+    error: ImageError
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ class BatchRenderer:
         self.methods = [loaded.method(style.planned) for style in styles]
         self.stride = styles[0].planned.method.stride
 
-    def render(self, contents: Sequence[ShardContent]) -> Iterator[Rendered]:
+    def render(self, contents: Sequence[ShardContent]) -> Iterator[Rendered | Failed]:
         """Every pair of a batch of contents with the styles."""
         try:
             encoded = self._encode(contents)
@@ -73,7 +82,7 @@ class BatchRenderer:
             for half in _halves(contents, error):
                 yield from self.render(half)
             if len(contents) == 1:
-                yield from (self._failed(contents[0], style, _out_of_memory()) for style in self.styles)
+                yield from (Failed(contents[0], style, _out_of_memory()) for style in self.styles)
             return
         height, width = padded_size(contents[0], self.stride)
         limit = max(1, self.loaded.settings.batch_pixels // (height * width))
@@ -82,7 +91,7 @@ class BatchRenderer:
             for start in range(0, len(pairs), limit):
                 yield from self._render(encoded, pairs[start : start + limit])
 
-    def _render(self, encoded: EncodedBatch, pairs: Sequence[tuple[int, int]]) -> Iterator[Rendered]:
+    def _render(self, encoded: EncodedBatch, pairs: Sequence[tuple[int, int]]) -> Iterator[Rendered | Failed]:
         try:
             yield from self._render_at_once(encoded, pairs)
         except MEMORY_ERRORS as error:
@@ -90,11 +99,11 @@ class BatchRenderer:
                 yield from self._render(encoded, half)
             if len(pairs) == 1:
                 row, style = pairs[0]
-                yield self._failed(encoded.contents[row], self.styles[style], _out_of_memory())
+                yield Failed(encoded.contents[row], self.styles[style], _out_of_memory())
 
     def _encode(self, contents: Sequence[ShardContent]) -> EncodedBatch:
         started = time.perf_counter()
-        pictures = [content.pixels_HWC for content in contents]
+        pictures = [content.picture.pixels_HWC for content in contents]
         with self.timed("encode"):
             padded = [pad_to_stride(to_tensor([picture]), self.stride) for picture in pictures]
             images_NChw = torch.cat(padded).to(self.loaded.settings.device)
@@ -103,7 +112,7 @@ class BatchRenderer:
             embeddings_ND = self.loaded.scorer.embed_contents(pictures) if self.loaded.scorer else None
         return EncodedBatch(contents, content, embeddings_ND, time.perf_counter() - started)
 
-    def _render_at_once(self, encoded: EncodedBatch, pairs: Sequence[tuple[int, int]]) -> list[Rendered]:
+    def _render_at_once(self, encoded: EncodedBatch, pairs: Sequence[tuple[int, int]]) -> list[Rendered | Failed]:
         started = time.perf_counter()
         rows, indices = [row for row, _ in pairs], [style for _, style in pairs]
         contents = [encoded.contents[row] for row in rows]
@@ -120,7 +129,7 @@ class BatchRenderer:
             finite = torch.isfinite(images_PChw).flatten(1).all(1).tolist()
             pixels_PhwC = to_pixels(images_PChw)
         pictures = [
-            pixels_hwC[: content.pixels_HWC.shape[0], : content.pixels_HWC.shape[1]]
+            pixels_hwC[: content.picture.pixels_HWC.shape[0], : content.picture.pixels_HWC.shape[1]]
             for pixels_hwC, content in zip(pixels_PhwC, contents, strict=True)
         ]
         scores = self._score(encoded, rows, pictures, styles)
@@ -128,11 +137,11 @@ class BatchRenderer:
             len(encoded.contents) * len(self.styles)
         )
         return [
-            Rendered(content, style, picture, score, None, each, seed)
+            Rendered(content, style, picture, score, each)
             if is_finite
-            else self._failed(content, style, ImageError("not_finite", "The method gave no finite picture."))
-            for content, style, picture, score, seed, is_finite in zip(
-                contents, styles, pictures, scores, seeds, finite, strict=True
+            else Failed(content, style, ImageError("not_finite", "The method gave no finite picture."))
+            for content, style, picture, score, is_finite in zip(
+                contents, styles, pictures, scores, finite, strict=True
             )
         ]
 
@@ -144,10 +153,6 @@ class BatchRenderer:
         targets = [style.targets for style in styles if style.targets]
         with self.timed("score"):
             return self.loaded.scorer.score(pictures, encoded.embeddings_ND[rows], targets)
-
-    def _failed(self, content: ShardContent, style: ReadyStyle, error: ImageError) -> Rendered:
-        seed = pair_seed(self.seed, content.entry.content_id, style.planned.digest)
-        return Rendered(content, style, error=error, seed=seed)
 
     def _same_settings(self) -> list[list[int]]:
         """Styles that one call of `render` can take together: those with the same settings."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from typing import Any
 from tasks.actors.contents import ShardContent, batch_contents, padded_size, read_contents
 from tasks.actors.loaded import Loaded, ReadyStyle
 from tasks.actors.orders import ShardOrder
-from tasks.actors.render import BatchRenderer, Rendered
+from tasks.actors.render import BatchRenderer, Failed, Rendered
 from tasks.corpus import open_corpus
 from tasks.dataset.footer import ShardFooter, SizeFill
 from tasks.dataset.sink import ShardSpool, commit, new_token, picture_path
@@ -47,7 +47,7 @@ class ShardRun:
     def __init__(self, loaded: Loaded, order: ShardOrder, note: Note) -> None:
         self.loaded, self.order, self.note = loaded, order, note
         self.corpus = open_corpus(order.corpus)
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.batches: dict[tuple[int, int], list[int]] = {}
         self.source_bytes = 0
         self.rows = 0
@@ -109,15 +109,15 @@ class ShardRun:
             self.seconds["decode"] += content.decode_seconds
             self.source_bytes += len(content.entry.data or b"")
             self._in_hand[content.entry.content_id] = None
-            if content.error is None:
+            if isinstance(content.outcome, ImageError):
+                for style in styles:
+                    self._fail(content, style, content.outcome, content.stage)
+            else:
                 yield content
-                continue
-            for style in styles:
-                self._fail(content, style, content.error, content.stage)
 
-    def _take(self, rendered: Rendered) -> None:
+    def _take(self, rendered: Rendered | Failed) -> None:
         """Send pixels to the codec threads; at most a few pictures wait there."""
-        if rendered.error is not None:
+        if isinstance(rendered, Failed):
             self._fail(rendered.content, rendered.style, rendered.error, "render")
             return
         self._compressing.append((rendered, self.pool.submit(self._compress, rendered.pixels_HWC)))

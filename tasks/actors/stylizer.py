@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import ray
 import torch
@@ -10,7 +11,7 @@ import torch
 from tasks.actors.journal import JournalEntry
 from tasks.actors.loaded import Loaded
 from tasks.actors.orders import ActorSettings, ShardOrder
-from tasks.actors.shard import rehearse_shard, stylize_shard
+from tasks.actors.shard import Note, rehearse_shard, stylize_shard
 from tasks.dataset.footer import ShardFooter
 from tasks.styles import PlannedStyle
 
@@ -19,7 +20,7 @@ from tasks.styles import PlannedStyle
 class Stylizer:
     """Loads each network once and keeps it; does one thing at a time."""
 
-    def __init__(self, settings: ActorSettings, slot: int, journal: ray.actor.ActorHandle) -> None:
+    def __init__(self, settings: ActorSettings, slot: int, journal: Any) -> None:
         _limit(settings)
         self._slot, self._journal = slot, journal
         self._node = ray.get_runtime_context().get_node_id()
@@ -42,7 +43,7 @@ class Stylizer:
         """Do the work and throw it away."""
         rehearse_shard(self._loaded, order, self._note(order))
 
-    def _note(self, order: ShardOrder):  # type: ignore[no-untyped-def]  # a closure; its type is shard.Note
+    def _note(self, order: ShardOrder) -> Note:
         shard = (order.plan, order.shard, order.attempt)
 
         def note(in_hand: list[str], rows: int) -> None:
