@@ -106,8 +106,8 @@ def status(root: Root, as_json: Json = False) -> None:
         for one in plans
     ]
     lines = [
-        f"plan {r['plan']} ({r['kind']}, {r['created']}): {r['pairs']} pairs in {r['shards']} shards, {r['open']} open; "
-        f"{r['records']} records, {r['failed']} failed" + (", abandoned" if r["abandoned"] else "")
+        f"plan {r['plan']} ({r['kind']}, {r['created']}): {r['pairs']} pairs in {r['shards']} shards, "
+        f"{r['open']} open; {r['records']} records, {r['failed']} failed" + (", abandoned" if r["abandoned"] else "")
         for r in rows
     ]
     _print(rows, as_json, "\n".join(lines) or "No plan yet.")
@@ -185,9 +185,13 @@ def schema() -> None:
 
 
 def _run(job: Any, as_json: bool) -> None:
-    from pipelines.stylize import find_nothing_to_do, stylize
+    from pipelines.plan import find_nothing_to_do
 
-    summary = find_nothing_to_do(job) or stylize(job)
+    summary = find_nothing_to_do(job)
+    if summary is None:
+        from pipelines.stylize import stylize  # Prefect and Ray take seconds to import
+
+        summary = stylize(job)
     _print_summary(summary, as_json)
 
 
@@ -199,7 +203,7 @@ def _print_summary(summary: Any, as_json: bool) -> None:
 def _print_forecast(job: Any, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from pipelines.plan import forecast_job
+    from pipelines.forecast import forecast_job
 
     made = forecast_job(job)
     _print(asdict(made) if made else None, as_json, made.describe() if made else "Nothing to do.")

@@ -6,7 +6,8 @@ import time
 
 from prefect import flow
 
-from pipelines.stylize import RunSummary, close_run, finish_plan
+from pipelines.stylize import close_run, finish_plan
+from pipelines.summary import RunSummary
 from tasks import steps
 from tasks.actors.on_demand import PoolOnDemand
 from tasks.actors.settings import ResourceSettings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
@@ -13,8 +14,10 @@ from tasks.images.settings import ImageSettings
 from tasks.methods.settings import MethodSettings
 from tasks.records import ImageError, RequestError
 from tasks.storage import Folder
-from tasks.store import RepresentationStore
 from tasks.styles import PlannedStyle, ReferenceSettings, StyleSettings, plan_style, read_reference
+
+if TYPE_CHECKING:
+    from tasks.store import RepresentationStore  # loads torch
 
 
 def expand_styles(styles: str | Sequence[StyleSettings]) -> list[StyleSettings]:

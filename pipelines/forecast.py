@@ -1,0 +1,17 @@
+"""Dry runs: what a job would make and take, before anything is taken."""
+
+from __future__ import annotations
+
+from pipelines.job import Job
+from pipelines.plan import draft_plan, prepare_wanted
+from tasks.actors.cluster import divide, machine_resources
+from tasks.forecast import Forecast, forecast, shard_size
+
+
+def forecast_job(job: Job) -> Forecast | None:
+    """The forecast for a cluster like this machine; None where nothing is left to do."""
+    wanted = prepare_wanted(job)
+    share = divide(job.resources, machine_resources())
+    size = shard_size(job.images, wanted.styles, job.shard_images, share.device, share.actors)
+    draft = draft_plan(job, wanted, size)
+    return forecast(draft.plan, draft.planned, share.device, share.actors) if draft else None
