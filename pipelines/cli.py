@@ -152,12 +152,50 @@ def abandon(root: Root, as_json: Json = False) -> None:
 @app.command()
 def report(root: Root, as_json: Json = False) -> None:
     """Write the HTML report of a dataset and print where it is."""
+    from tasks.dataset.ledger import Ledger
     from tasks.dataset.verify import verify as check
-    from tasks.summary import write_report
+    from tasks.summary import report_data, write_report
 
     folder = _dataset(root)
-    where = write_report(folder, check(folder))
+    where = write_report(folder, report_data(Ledger(folder), check(folder)))
     _print({"report": where}, as_json, where)
+
+
+train_app = typer.Typer(help="Train the networks that we ship.", no_args_is_help=True)
+app.add_typer(train_app, name="train")
+
+
+@train_app.command("adain")
+def train_adain(
+    photos: Annotated[list[Path], typer.Option(help="Folder of photographs; may be given more than once.")],
+    art: Annotated[list[Path], typer.Option(help="Folder of art; may be given more than once.")],
+    perceptual: Annotated[list[Path], typer.Option(help="VGG weights for the losses: one file, or two.")],
+    output: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, losses, sheets.")],
+    recipe: Annotated[Path | None, typer.Option(help="YAML with `recipe:` and `loop:` settings.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; over the recipe's.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
+) -> None:
+    """Train the compact AdaIN network: checkpoints, losses.jsonl and sample sheets in the run's folder."""
+    from pipelines.train import read_training
+    from pipelines.train import train_adain as train
+
+    state = train(read_training(photos, art, perceptual, recipe, steps), output, resume)
+    typer.echo(f"{state.step} steps; the run is in {output}")
+
+
+@train_app.command("export-adain")
+def export_adain(
+    run: Annotated[Path, typer.Option(help="Folder of a training run.")],
+    photos: Annotated[list[Path], typer.Option(help="Unseen photographs, for the figures on the card.")],
+    art: Annotated[list[Path], typer.Option(help="Unseen art, for the figures on the card.")],
+    perceptual: Annotated[list[Path], typer.Option(help="VGG weights that measure: one file, or two.")],
+    output: Annotated[Path, typer.Option(help="Folder for the weights and their card.")],
+) -> None:
+    """Write a run's weights, half precision, with their card: data, recipe, losses, figures on unseen pictures."""
+    from pipelines.train import export_adain as export
+    from pipelines.train import read_training
+
+    typer.echo(export(run, output, read_training(photos, art, perceptual, None, None)))
 
 
 @app.command()

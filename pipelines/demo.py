@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.samples.photographs import write_photographs
-from tasks.samples.styles import write_styles
-
 from pipelines.job import Job, make_job
+from tasks.samples.photographs import write_photographs
+from tasks.samples.styles import DEMO_STYLES, write_styles
 
 
 def demo_job(folder: Path) -> Job:
     """Write the sample corpus and styles under a folder, and give the job that stylizes them."""
     folder = folder.resolve()
     write_photographs(folder / "photos")
-    write_styles(folder / "art")
+    write_styles(folder / "art", DEMO_STYLES)
     content = {
         "corpus": "photos",
         "output": "dataset",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import yaml
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from tasks.encoders.vgg import NormalisedVgg, StudentVgg, open_perceptual
@@ -63,6 +65,24 @@ def export_adain(
 
     figures = measure(network, load_pictures(unseen.photos), load_pictures(unseen.art), style_features)
     return export(Path(run), "adain-small", Path(folder), {**(about or {}), "figures": figures})
+
+
+def read_training(
+    photos: Sequence[Path], art: Sequence[Path], perceptual: Sequence[Path], recipe: Path | None, steps: int | None
+) -> AdainTraining:
+    """The training that a command line asks for; `recipe` is YAML with `recipe` and `loop` settings by name.
+
+    Raises RequestError naming the setting that does not exist or is of the wrong type.
+    """
+    content = yaml.safe_load(recipe.read_text()) if recipe else {}
+    try:
+        settings = TypeAdapter(dict[Literal["recipe", "loop"], dict[str, Any]]).validate_python(content or {})
+        loop = TypeAdapter(LoopSettings).validate_python(settings.get("loop", {}))
+        chosen = TypeAdapter(AdainSettings).validate_python(settings.get("recipe", {}))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise RequestError(f"{recipe}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
+    return AdainTraining(photos, art, perceptual, chosen, replace(loop, steps=steps) if steps else loop)
 
 
 def open_networks(paths: Sequence[str | Path]) -> Perceptual:

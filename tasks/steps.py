@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from prefect import task
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from tqdm import tqdm
 
@@ -29,10 +30,11 @@ from tasks.methods.settings import MethodSettings
 from tasks.plan import Plan, ShardSize, Wanted, by_shard
 from tasks.preflight import check_output, check_pictures, missing_styles, prepare_styles
 from tasks.records import RequestError
+from tasks.report.summary import render_summary
 from tasks.storage import Folder
 from tasks.store import RepresentationStore
 from tasks.styles import PlannedStyle, StyleSettings
-from tasks.summary import write_report
+from tasks.summary import report_data, write_report
 
 # Truth lives in storage, so nothing is cached or kept by Prefect, and a step that fails is run again by hand.
 REPRESENT_BATCH = 64
@@ -118,9 +120,12 @@ def verify(output: str) -> Verification:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="report")
-def report(output: str, verification: Verification | None) -> str:
-    """Write the HTML report; gives its URI."""
-    return write_report(Folder(output), verification)
+def report(output: str, verification: Verification) -> str:
+    """Write the HTML report, and a summary among Prefect's artifacts; gives the report's URI."""
+    folder = Folder(output)
+    data = report_data(Ledger(folder), verification)
+    create_markdown_artifact(render_summary(data), key="atelier-report", description=output)
+    return write_report(folder, data)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tasks.dataset.ledger import READERS, Ledger, shard_name
 from tasks.dataset.verify import Verification
 from tasks.gallery import gallery_rows, style_thumbnail
 from tasks.plan import Plan
+from tasks.report.distributions import summarize_scores
 from tasks.report.model import (
     FailureReason,
     ReportData,
@@ -37,12 +38,10 @@ ACTOR_STAGES = ("load", "wait", "encode", "render", "score", "wait_codec")
 CODEC_STAGES = ("read", "decode", "compress")
 
 
-def write_report(folder: Folder, verification: Verification | None) -> str:
-    """Write `reports/<seq>/index.html` for the newest plan; gives its URI."""
-    ledger = Ledger(folder)
-    seq = ledger.chain[-1].seq if ledger.chain else 0
-    name = f"reports/{seq:05d}/index.html"
-    folder.publish(name, render_report(report_data(ledger, verification)).encode(), create=False)
+def write_report(folder: Folder, data: ReportData) -> str:
+    """Write `reports/<seq>/index.html`, `seq` being the newest plan's; gives its URI."""
+    name = f"reports/{max(data.plans, default=0):05d}/index.html"
+    folder.publish(name, render_report(data).encode(), create=False)
     return f"{folder.uri}/{name}"
 
 
@@ -117,10 +116,9 @@ def _styles(ledger: Ledger, rows: pa.Table) -> list[StyleSummary]:
 
 def _score_summaries(columns: Mapping[str, Any], chosen: Any) -> Iterator[tuple[str, ScoreSummary]]:
     for score, values in columns.items():
-        found = values[chosen].astype(float)
-        found = found[np.isfinite(found)]
-        if found.size:
-            yield score, ScoreSummary(found.size, tuple(np.percentile(found, range(101)).tolist()))
+        summary = summarize_scores(values[chosen].tolist())
+        if summary is not None:
+            yield score, summary
 
 
 def _failures(ledger: Ledger) -> Iterator[FailureReason]:
