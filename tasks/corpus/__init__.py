@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tasks.corpus.base import Corpus
 from tasks.corpus.folder import SUFFIXES, FolderCorpus
-from tasks.corpus.listing import Root, store_errors, suffix
+from tasks.corpus.listing import Root, storage_errors, suffix
 from tasks.corpus.parquet import SUFFIX, ParquetCorpus
 from tasks.corpus.settings import CorpusSettings
 from tasks.records import RequestError
@@ -26,7 +26,7 @@ def open_corpus(settings: CorpusSettings) -> Corpus:
         name = _look(settings, root, kind) if settings.format == "auto" else settings.format
     except FileNotFoundError as error:
         raise RequestError(f"The corpus {settings.uri} does not exist: check the path.") from error
-    except (OSError, *store_errors(filesystem)) as error:
+    except storage_errors(filesystem) as error:
         raise RequestError(
             f"The corpus {settings.uri} cannot be read ({type(error).__name__}): check its permissions, "
             "and the credentials and endpoint in the environment."

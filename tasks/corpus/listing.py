@@ -51,7 +51,7 @@ class Root:
         try:
             found = _local_files(self.path) if local else _remote_files(self.filesystem, self.path)
             files = sorted(found, key=lambda file: file.path)
-        except (OSError, ValueError, *store_errors(self.filesystem)) as error:
+        except storage_errors(self.filesystem) as error:
             raise RequestError(f"{self.path} cannot be listed ({_short(error)}): check its permissions.") from error
         for file in files:
             _check_name(file.path)
@@ -91,14 +91,14 @@ def with_suffix(files: Sequence[FoundFile], suffixes: Collection[str]) -> list[F
     return [file for file in files if suffix(file.path) in suffixes]
 
 
-def store_errors(filesystem: Any) -> tuple[type[Exception], ...]:
-    """What a filesystem raises beside OSError: S3 says so of missing credentials and wrong endpoints."""
+def storage_errors(filesystem: Any) -> tuple[type[Exception], ...]:
+    """What a filesystem raises when it fails; S3 has its own for missing credentials and wrong endpoints."""
     protocol = filesystem.protocol
     if "s3" not in ((protocol,) if isinstance(protocol, str) else protocol):
-        return ()
+        return (OSError, ValueError)
     from botocore.exceptions import BotoCoreError
 
-    return (BotoCoreError,)
+    return (OSError, ValueError, BotoCoreError)
 
 
 def _local_files(root: str) -> Iterator[FoundFile]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from tasks.corpus.base import Entry, Piece, check_unique
 from tasks.corpus.folder import read_picture_file
-from tasks.corpus.listing import READERS, FoundFile, Root, store_errors, with_suffix
+from tasks.corpus.listing import READERS, FoundFile, Root, storage_errors, with_suffix
 from tasks.records import ImageError, RequestError
 
 SUFFIX = ".parquet"
@@ -132,7 +132,7 @@ class ParquetCorpus:
                     self._footers[path] = pq.read_metadata(file)
             except pa.ArrowInvalid as error:
                 raise RequestError(f"{path} is no Parquet file, or a damaged one: remove or replace it.") from error
-            except (OSError, *store_errors(self.root.filesystem)) as error:
+            except storage_errors(self.root.filesystem) as error:
                 raise RequestError(f"{path} of the corpus {self.uri} cannot be read: check it.") from error
         return self._footers[path]
 
@@ -199,7 +199,8 @@ def _ranges(footer: pq.FileMetaData) -> Iterator[tuple[int, int]]:
 
 def _groups(footer: pq.FileMetaData, start: int, stop: int) -> tuple[list[int], int]:
     """Row groups that hold the rows from start to stop, and the first row of the first of them."""
-    groups, first, row = [], 0, 0
+    groups: list[int] = []
+    first = row = 0
     for index in range(footer.num_row_groups):
         rows = footer.row_group(index).num_rows
         if row < stop and row + rows > start:

@@ -75,8 +75,9 @@ _TRANSPOSITIONS = {
 }
 _ORIENTATION = 0x0112  # EXIF's tag number
 
-# MAX_PIXELS refuses in its place.
+# MAX_PIXELS refuses in its place; and damaged metadata is nobody's concern where the pixels are good.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ def _scalloped(sheet: Floats, foam: Floats) -> Floats:
 def ink_landscape(seed: int = 3) -> Pixels:
     """Mountains in black ink washes that fade into mist on warm paper, with reeds and a red seal."""
     rng = np.random.default_rng(seed)
-    across_HW, down_HW = grid()
+    _, down_HW = grid()
     paper = ramp(cloud(rng, 40, 3), "#e9dfc6", "#f1e8d2", "#f7f0de")
     canvas = paper
     for layer in range(5):

@@ -1,9 +1,8 @@
-"""Styles built of pieces: stained glass, a mosaic, a geometric composition, a two-ink halftone print."""
+"""Styles built of pieces: stained glass, a mosaic, a geometric composition, a halftone print."""
 
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw
 from scipy.spatial import cKDTree
 
 from tasks.images.fitting import Pixels
@@ -231,4 +230,4 @@ def _screen(tone_HW: Floats, degrees: float, pitch: float = 7.0) -> Floats:
     u_HW = across_HW * np.cos(turn) + down_HW * np.sin(turn)
     v_HW = down_HW * np.cos(turn) - across_HW * np.sin(turn)
     threshold_HW = 0.5 + 0.25 * (np.cos(2 * np.pi * u_HW) + np.cos(2 * np.pi * v_HW))
-    return soft_step(np.clip(tone_HW, 0, 1) + 0.0 - (1 - threshold_HW), 0, 0.12)
+    return soft_step(np.clip(tone_HW, 0, 1) + threshold_HW - 1, 0, 0.12)
