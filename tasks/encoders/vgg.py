@@ -79,8 +79,8 @@ class StudentVgg(nn.Module):
     """A VGG-19 with a sixteenth of the parameters (Wang et al., Collaborative Distillation, CVPR 2020).
 
     Keys are those of the authors' `*_16x` encoders; input RGB in [0, 1]. With `heads`, each level's 1x1
-    `_aux` head maps its features to the channels of VGG-19 itself (64, 128, 256, 512, 512), of which the ReLU is
-    taken: so they correlate 0.99, 0.91, 0.84 with the exact relu1_1, relu2_1, relu3_1 on crops of art.
+    `_aux` head, and a ReLU, map its features to the channels of VGG-19 itself (64, 128, 256, 512, 512): they
+    correlate 0.99, 0.91, 0.84 with the exact relu1_1, relu2_1, relu3_1 on crops of art.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], levels: int, heads: bool = False) -> None:

@@ -36,6 +36,7 @@ class AdainSettings:
     batch: int = 4
     crop: int = 128
     content_weight: float = 1.0
+    detail_weight: float = 0.2  # of relu3_1 next to relu4_1 in the content loss: less of it, freer strokes
     style_weight: float = 2.0
     final_style_weight: float = 6.0  # reached linearly between `ramp_start` and `ramp_end`
     ramp_start: int = 2_000
@@ -80,9 +81,7 @@ class Perceptual:
 class AdainRecipe:
     """Content by normalised features, style by statistics, and pictures that must survive their own style."""
 
-    def __init__(
-        self, photos: Pictures, art: Pictures, perceptual: Perceptual, settings: AdainSettings
-    ) -> None:
+    def __init__(self, photos: Pictures, art: Pictures, perceptual: Perceptual, settings: AdainSettings) -> None:
         torch.manual_seed(settings.seed)
         self.network = SmallStylizer()
         self.settings = settings
@@ -106,9 +105,7 @@ class AdainRecipe:
             "styles": draw_crops(self.art, settings.batch, settings.crop, styles, settings.recolour),
         }
 
-    def loss(
-        self, network: nn.Module, batch: dict[str, Tensor], step: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, network: nn.Module, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum and its parts, on N contents in N styles and N pictures that should not change."""
         assert isinstance(network, SmallStylizer)
         contents_NCHW, styles_NCHW = batch["contents"], batch["styles"]
@@ -118,9 +115,7 @@ class AdainRecipe:
             wanted_style, _ = self.perceptual.style_and_content(styles_NCHW)
         style, content = self.perceptual.style_and_content(outputs_NCHW)
         parts = {
-            "content": torch.stack(
-                [normalised_content_loss(*pair) for pair in zip(content, wanted_content, strict=True)]
-            ).sum(),
+            "content": self.content_loss(content, wanted_content),
             "style": self.style_loss(style, wanted_style, step),
             "identity": identity_loss(unchanged_NCHW, originals_NCHW),
             "variation": total_variation(outputs_NCHW),
@@ -136,25 +131,31 @@ class AdainRecipe:
     def render(
         self, network: SmallStylizer, contents_NCHW: Tensor, styles_NCHW: Tensor, step: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Stylized contents; pictures that should come back unchanged; those pictures.
+        """Stylized contents; half as many pictures that should come back unchanged; those pictures.
 
-        Half of the latter are decoded with no transfer (alpha 0), half in their own style; art on odd steps.
+        Half of the latter are in their own style, half decoded with no transfer (alpha 0); art on odd steps.
         """
-        half = len(contents_NCHW) // 2
-        originals_NCHW = styles_NCHW if step % 2 else contents_NCHW
+        count = max(2, len(contents_NCHW) // 2)
+        half = count // 2
+        originals_NCHW = (styles_NCHW if step % 2 else contents_NCHW)[:count]
         contents = network.content_encoder(contents_NCHW)
-        sources = network.content_encoder(styles_NCHW) if step % 2 else contents
+        sources = network.content_encoder(originals_NCHW) if step % 2 else contents
         references_NCHW = torch.cat([styles_NCHW, originals_NCHW[:half]])
         styles = [channel_statistics(level) for level in network.style_encoder(references_NCHW)]
         levels = []
         for content, source, (mean_NC, deviation_NC) in zip(contents, sources, styles, strict=True):
-            count = len(content)
-            stylized = transfer_statistics(content, mean_NC[:count], deviation_NC[:count])
-            own = transfer_statistics(source[:half], mean_NC[count:], deviation_NC[count:])
-            levels.append(torch.cat([stylized, own, source[half:].float()]))
+            batch = len(content)
+            stylized = transfer_statistics(content, mean_NC[:batch], deviation_NC[:batch])
+            own = transfer_statistics(source[:half], mean_NC[batch:], deviation_NC[batch:])
+            levels.append(torch.cat([stylized, own, source[half:count].float()]))
         sizes = [len(contents_NCHW), len(originals_NCHW)]
         outputs_NCHW, unchanged_NCHW = network.decoder(levels).split(sizes)
         return outputs_NCHW, unchanged_NCHW, originals_NCHW
+
+    def content_loss(self, outputs: Sequence[Tensor], contents: Sequence[Tensor]) -> Tensor:
+        """relu4_1 and, weighted less, relu3_1, both normalised: colour and contrast are free."""
+        detail, shape = (normalised_content_loss(*pair) for pair in zip(outputs, contents, strict=True))
+        return shape + self.settings.detail_weight * detail
 
     def style_loss(self, outputs: Sequence[Tensor], styles: Sequence[Tensor], step: int) -> Tensor:
         """Mean over levels of the terms of a level, each about 1 for the style of any other picture."""

@@ -80,9 +80,7 @@ def step_generator(seed: int, step: int, purpose: int) -> Generator:
     return np.random.default_rng([seed, step, purpose])
 
 
-def draw_crops(
-    pictures: Pictures, count: int, size: int, generator: Generator, recolour: float = 0.0
-) -> Tensor:
+def draw_crops(pictures: Pictures, count: int, size: int, generator: Generator, recolour: float = 0.0) -> Tensor:
     """`count` random square crops of `size` pixels, N3HW in [0, 1]; a share `recolour` in other colours."""
     crops = []
     for index in generator.integers(len(pictures), size=count):

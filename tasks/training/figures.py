@@ -61,9 +61,7 @@ def measure(
         }
 
 
-def judge_pairs(
-    contents_NCHW: Tensor, styles_NCHW: Tensor, features: Features, outputs_NCHW: Tensor
-) -> Figures:
+def judge_pairs(contents_NCHW: Tensor, styles_NCHW: Tensor, features: Features, outputs_NCHW: Tensor) -> Figures:
     """Means over the pairs, of outputs in [0, 1]."""
     before, after = (luminance(images) for images in (contents_NCHW, outputs_NCHW))
     pairs = list(zip(before, after, strict=True))
@@ -71,9 +69,7 @@ def judge_pairs(
     return Figures(
         style_distance=style_distance(features(outputs_NCHW), features(styles_NCHW)),
         structure=float(np.mean([structural_similarity(*pair, data_range=1.0) for pair in pairs])),
-        edges=float(
-            np.mean([np.corrcoef(*(sobel(image).ravel() for image in pair))[0, 1] for pair in pairs])
-        ),
+        edges=float(np.mean([np.corrcoef(*(sobel(image).ravel() for image in pair))[0, 1] for pair in pairs])),
         colours=float(difference.abs().mean()),
     )
 
@@ -91,9 +87,7 @@ def style_distance(outputs: list[Tensor], styles: list[Tensor]) -> float:
     return float(np.mean(ratios))
 
 
-def measure_speed(
-    network: SmallStylizer, contents_NCHW: Tensor, styles_NCHW: Tensor, repeats: int = 8
-) -> float:
+def measure_speed(network: SmallStylizer, contents_NCHW: Tensor, styles_NCHW: Tensor, repeats: int = 8) -> float:
     """Pictures a second of encode and render together, one at a time, styles known, on the threads in use."""
     statistics = network.represent(styles_NCHW[:1])
     started = time.perf_counter()
@@ -104,9 +98,7 @@ def measure_speed(
 
 def take(pictures: Pictures, count: int) -> Tensor:
     """The first `count` pictures, repeated where there are fewer, N3HW in [0, 1]."""
-    return torch.stack(
-        [centre_square(pictures.images[index % len(pictures)], SIZE) for index in range(count)]
-    )
+    return torch.stack([centre_square(pictures.images[index % len(pictures)], SIZE) for index in range(count)])
 
 
 def luminance(images_NCHW: Tensor) -> NDArray[np.float32]:

@@ -54,9 +54,7 @@ class Recipe(Protocol):
     def draw(self, step: int) -> dict[str, Tensor]:
         """The batch of a step, a function of the step alone."""
 
-    def loss(
-        self, network: nn.Module, batch: dict[str, Tensor], step: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, network: nn.Module, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss and its named parts."""
 
     def sheet(self, network: nn.Module) -> Tensor:

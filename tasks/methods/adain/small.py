@@ -18,9 +18,7 @@ STRIDE = 8
 WIDTHS = (16, 32, 64, 96)  # channels at 1, 1/2, 1/4 and 1/8 of the image: about 0.7 M parameters in all
 
 
-def transfer_statistics(
-    features_NCHW: Tensor, mean_NC: Tensor, deviation_NC: Tensor, alpha: float = 1.0
-) -> Tensor:
+def transfer_statistics(features_NCHW: Tensor, mean_NC: Tensor, deviation_NC: Tensor, alpha: float = 1.0) -> Tensor:
     """Give each channel another mean and deviation; `alpha` in [0, 1] mixes with the features before."""
     own_mean_NC, own_deviation_NC = channel_statistics(features_NCHW)
     gain_NC = alpha * (deviation_NC / own_deviation_NC) + (1 - alpha)
@@ -112,9 +110,7 @@ class SmallStylizer(nn.Module):
         """Mean and deviation at each depth, the finest first: 384 numbers a style picture."""
         return [channel_statistics(features_NCHW) for features_NCHW in self.style_encoder(styles_NCHW)]
 
-    def render(
-        self, contents: Sequence[Tensor], styles: Sequence[tuple[Tensor, Tensor]], alpha: float = 1.0
-    ) -> Tensor:
+    def render(self, contents: Sequence[Tensor], styles: Sequence[tuple[Tensor, Tensor]], alpha: float = 1.0) -> Tensor:
         """Encoded contents in represented styles, row by row (or one style for all); images, not clamped."""
         pairs = zip(contents, styles, strict=True)
         return self.decoder([transfer_statistics(features, *style, alpha) for features, style in pairs])
