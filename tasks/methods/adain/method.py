@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from tasks.encoders.statistics import channel_statistics
 from tasks.images.padding import crop_back, pad_to_stride
-from tasks.methods.adain.backbones import Backbone, open_backbone
+from tasks.methods.adain.backbones import Backbone, layout_of, open_backbone
 from tasks.methods.adain.coral import Colors, measure_colors, recolor
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.adain.transfer import (
@@ -28,6 +28,8 @@ from tasks.methods.adain.transfer import (
 )
 from tasks.methods.base import Content, Pairs, Reference, Representation, Style
 from tasks.records import RequestError
+
+CPU_PIXELS_AT_ONCE = 512 * 512  # eight pictures of 481x321 at once took 128 ms each, one by one 75 (NOTES.md)
 
 
 def open_method(settings: AdainSettings, device: str = "cpu") -> AdaIn:
@@ -57,15 +59,17 @@ class AdaIn:
     def encode(self, images_NCHW: Tensor) -> Content:
         """Normalised features and the statistics they had, at each depth; the contents' colours."""
         height, width = images_NCHW.shape[-2:]
-        images_NChw = pad_to_stride(images_NCHW.to(self.device), self.settings.stride)
+        images_NChw = self._prepare(images_NCHW)
         colors = measure_colors(images_NChw)
         tensors = {
             "color_mean": colors.mean_3,
             "color_deviation": colors.deviation_3,
             "color_root": colors.root_33,
         }
+        parts = self._parts(len(images_NChw), height * width)
+        encoded = [self.backbone.content_features(images_NChw[part]) for part in parts]
         statistics = []
-        for depth, features in enumerate(self.backbone.content_features(images_NChw)):
+        for depth, features in enumerate(torch.cat(level) for level in zip(*encoded, strict=True)):
             mean_NC, deviation_NC = channel_statistics(features)
             statistics.append((mean_NC, deviation_NC))
             tensors[f"normalised{depth}"] = scale_and_shift(features, 1 / deviation_NC, -mean_NC / deviation_NC)
@@ -74,7 +78,9 @@ class AdaIn:
     @torch.inference_mode()
     def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
         """Stylize: images_PCHW in [0, 1]. AdaIN draws no noise: the seeds change nothing."""
-        images_PChw = self.backbone.decode(self.transfer(content, reps, pairs))
+        features = self.transfer(content, reps, pairs)
+        parts = self._parts(len(pairs), content.height * content.width)
+        images_PChw = torch.cat([self.backbone.decode([level[part] for level in features]) for part in parts])
         return crop_back(images_PChw, content.height, content.width).clamp_(0, 1)
 
     def transfer(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> list[Tensor]:
@@ -88,6 +94,16 @@ class AdaIn:
             gain_PC = own_deviation_PC.lerp(deviation_PC, strength)
             features.append(scale_and_shift(normalised, gain_PC, own_mean_PC.lerp(mean_PC, strength)))
         return features
+
+    def _prepare(self, images_NCHW: Tensor) -> Tensor:
+        """Images on the device, padded, laid out as its convolutions like it: images_NChw."""
+        images_NChw = pad_to_stride(images_NCHW.to(self.device), self.settings.stride)
+        return images_NChw.contiguous(memory_format=layout_of(self.device))
+
+    def _parts(self, count: int, pixels: int) -> list[slice]:
+        """Rows to pass through a network together: on a CPU few, so that the caches hold what lies between."""
+        at_once = max(1, CPU_PIXELS_AT_ONCE // pixels) if self.device.type == "cpu" else max(1, count)
+        return [slice(start, start + at_once) for start in range(0, count, at_once)]
 
     def _represent(self, style: Style) -> Representation:
         pictures = [self._load_picture(reference, style.name) for reference in style.references]
@@ -110,8 +126,8 @@ class AdaIn:
 
     def _measure(self, picture_3HW: Tensor) -> Statistics:
         """The statistics of one style picture at every depth."""
-        padded_13hw = pad_to_stride(picture_3HW[None], self.settings.stride)
-        depths = [channel_statistics(features) for features in self.backbone.style_features(padded_13hw)]
+        features = self.backbone.style_features(self._prepare(picture_3HW[None]))
+        depths = [channel_statistics(level) for level in features]
         return [(mean_1C[0], deviation_1C[0]) for mean_1C, deviation_1C in depths]
 
     def _statistics(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Statistics:
