@@ -16,5 +16,5 @@ def represent(job: Job) -> tuple[int, int]:
     computed = 0
     with PoolOnDemand(job.resources, job.output, job.store_uri, "none") as actors:
         for batch in steps.batches_to_represent(styles, job.store_uri):
-            computed += steps.represent_batch(actors.pool, batch)
+            computed += steps.represent_batch(actors.pool, batch).computed
     return computed, len({style.representation for style in styles}) - computed

@@ -47,7 +47,9 @@ def finish_plan(plan: Plan, corpus: CorpusSettings, actors: PoolOnDemand, summar
     """Bring a plan to its end: missing representations, then its waves."""
     where = steps.locate_corpus(plan, corpus)
     for batch in steps.batches_to_represent(plan.styles, actors.store):
-        summary.represented += steps.represent_batch(actors.pool, batch)
+        work = steps.represent_batch(actors.pool, batch)
+        summary.represented += work.computed
+        summary.represent_seconds += work.seconds
     for wave in dict.fromkeys(group.wave for group in plan.groups):
         work = steps.stylize_wave(actors.pool, actors.output, plan, wave, where)
         summary.made += work.records

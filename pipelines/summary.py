@@ -17,6 +17,7 @@ class RunSummary:
     made: int = 0
     represented: int = 0
     seconds: float = 0.0
+    represent_seconds: float = 0.0
     stylize_seconds: float = 0.0
     records: int = 0
     failed: int = 0

@@ -94,9 +94,10 @@ def make_retry(output: str, actors: PoolOnDemand) -> Plan | None:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="represent a batch")
-def represent_batch(pool: Pool, styles: Sequence[PlannedStyle]) -> int:
-    """Compute and store what the store lacks of a batch of styles; gives how many were computed."""
-    return pool.represent(styles)
+def represent_batch(pool: Pool, styles: Sequence[PlannedStyle]) -> RepresentWork:
+    """Compute and store what the store lacks of a batch of styles."""
+    started = time.monotonic()
+    return RepresentWork(pool.represent(styles), time.monotonic() - started)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="stylize a wave of plan {plan.seq}")
@@ -126,6 +127,14 @@ def report(output: str, verification: Verification) -> str:
     data = report_data(Ledger(folder), verification)
     create_markdown_artifact(render_summary(data), key="atelier-report", description=output)
     return write_report(folder, data)
+
+
+@dataclass(frozen=True)
+class RepresentWork:
+    """What a batch of styles took: representations computed, wall seconds."""
+
+    computed: int
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Infrastructure: example jobs and benchmarks."""
