@@ -11,7 +11,7 @@ from tasks.dataset.identity import DatasetIdentity, check_identity
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import verify
 from tasks.plan import ShardSize, Wanted
-from tasks.preflight import prepare_styles
+from tasks.preflight import prepare_styles, settle_format
 from tasks.storage import Folder
 
 
@@ -19,7 +19,7 @@ def prepare_wanted(job: Job) -> Wanted:
     """What a job wants, with its styles digested. Raises RequestError where it is not the dataset's."""
     check_identity(Folder(job.output), DatasetIdentity(images=job.images, seed=job.seed))
     styles = prepare_styles(job.styles, job.method)
-    return Wanted(job.corpus, job.images, job.seed, styles, job.store_uri, job.scores.clip)
+    return Wanted(settle_format(job.corpus), job.images, job.seed, styles, job.store_uri, job.scores.clip)
 
 
 def draft_plan(job: Job, wanted: Wanted, size: ShardSize) -> Draft | None:

@@ -47,9 +47,9 @@ def finish_plan(plan: Plan, corpus: CorpusSettings, actors: PoolOnDemand, summar
     """Bring a plan to its end: missing representations, then its waves."""
     where = steps.locate_corpus(plan, corpus)
     for batch in steps.batches_to_represent(plan.styles, actors.store):
-        work = steps.represent_batch(actors.pool, batch)
-        summary.represented += work.computed
-        summary.represent_seconds += work.seconds
+        represented = steps.represent_batch(actors.pool, batch)
+        summary.represented += represented.computed
+        summary.represent_seconds += represented.seconds
     for wave in dict.fromkeys(group.wave for group in plan.groups):
         work = steps.stylize_wave(actors.pool, actors.output, plan, wave, where)
         summary.made += work.records

@@ -18,7 +18,7 @@ from tasks.training.adain import AdainRecipe, AdainSettings, Perceptual
 from tasks.training.data import load_pictures
 from tasks.training.export import export, read_average
 from tasks.training.figures import measure
-from tasks.training.loop import LoopSettings, TrainingState, train
+from tasks.training.loop import LoopSettings, TrainingState, choose_device, train
 from tasks.weights.loading import load_tensors
 
 CONTENT_LEVELS = 4  # the content loss reads relu3_1 and relu4_1
@@ -48,6 +48,7 @@ def train_adain(training: AdainTraining, output: str | Path, resume: bool = Fals
         load_pictures(training.art),
         open_networks(training.perceptual),
         training.recipe,
+        choose_device(training.loop.device),
     )
     return train(recipe, training.loop, Path(output), resume)
 

@@ -78,6 +78,11 @@ def check_output(uri: str, images: ImageSettings, seed: int) -> Folder:
     return folder
 
 
+def settle_format(corpus: CorpusSettings) -> CorpusSettings:
+    """The corpus with its format found out, so that no actor has to look. Raises RequestError on an empty one."""
+    return corpus.model_copy(update={"format": open_corpus(corpus).format})
+
+
 def _check_picture(style: str, uri: str) -> None:
     try:
         decode(read_reference(uri, style))

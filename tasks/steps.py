@@ -28,7 +28,7 @@ from tasks.forecast import shard_size
 from tasks.images.settings import ImageSettings
 from tasks.methods.settings import MethodSettings
 from tasks.plan import Plan, ShardSize, Wanted, by_shard
-from tasks.preflight import check_output, check_pictures, missing_styles, prepare_styles
+from tasks.preflight import check_output, check_pictures, missing_styles, prepare_styles, settle_format
 from tasks.records import RequestError
 from tasks.report.summary import render_summary
 from tasks.storage import Folder
@@ -54,8 +54,7 @@ def preflight(
     """Everything that can be known to be wrong before a GPU is taken. Raises RequestError."""
     check_output(output, images, seed)
     prepared = _prepare(styles, method, store)
-    open_corpus(corpus)
-    return Wanted(corpus, images, seed, prepared, store, clip)
+    return Wanted(settle_format(corpus), images, seed, prepared, store, clip)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="prepare styles")
