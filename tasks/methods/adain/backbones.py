@@ -91,7 +91,7 @@ def _open(references: dict[str, str], encoder: str, device: torch.device) -> Bac
     match_layout(tensors["encoder"], needed, "the normalised VGG-19 (vgg_normalised.pth)", ignored=deep.keys())
     match_layout(tensors["decoder"], decoder_layout(), "AdaIN's decoder (decoder.pth)")
     vgg = NormalisedVgg.open(tensors["encoder"], VGG_LEVELS)
-    return VggBackbone(_place(vgg, device), _place(VggDecoder.open(tensors["decoder"]), device))
+    return VggBackbone(_place(vgg, device), _place(VggDecoder(tensors["decoder"]), device))
 
 
 def _place(network: Network, device: torch.device) -> Network:

@@ -13,7 +13,7 @@ from tasks.weights.references import is_path
 SMALL_WEIGHTS = "embedded:adain-small"
 # On one core: measured, see NOTES.md. On a GPU: vgg from the authors' 15 pictures of 512x512 a second (Titan
 # X, README of xunhuang1995/AdaIN-style), small from that by the ratio on the core.
-SECONDS_PER_MEGAPIXEL = {"small": {"cpu": 0.7, "gpu": 0.011}, "vgg": {"cpu": 16.0, "gpu": 0.25}}
+SECONDS_PER_MEGAPIXEL = {"small": {"cpu": 0.7, "gpu": 0.02}, "vgg": {"cpu": 9.0, "gpu": 0.25}}
 
 
 class VggWeights(BaseModel):
@@ -43,9 +43,7 @@ class AdainSettings(Settings):
         default=None,
         description="`small`: one reference (embedded:adain-small). `vgg`: {encoder: ..., decoder: ...}.",
     )
-    strength: float = Field(
-        default=1.0, ge=0, le=1, description="How much of the style: 0 reconstructs the content."
-    )
+    strength: float = Field(default=1.0, ge=0, le=1, description="How much of the style: 0 reconstructs the content.")
     preserve_color: bool = Field(
         default=False,
         description="Keep the content's colours: each style is recoloured for each content, which is slower.",
@@ -63,9 +61,7 @@ class AdainSettings(Settings):
                 "weights: {encoder: .../vgg_normalised.pth, decoder: .../decoder.pth}"
             )
         if self.encoder == "small" and isinstance(self.weights, VggWeights):
-            raise ValueError(
-                "encoder small takes one weights reference; {encoder, decoder} belong to encoder: vgg"
-            )
+            raise ValueError("encoder small takes one weights reference; {encoder, decoder} belong to encoder: vgg")
         return self
 
     def weight_references(self) -> dict[str, str]:
