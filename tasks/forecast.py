@@ -86,7 +86,7 @@ def forecast(plan: Plan, planned: Sequence[PlannedPiece], device: str, actors: i
         records=plan.pairs,
         contents=plan.contents,
         shards=plan.shards,
-        bytes_read=sum(p.piece.bytes for p in planned),
+        bytes_read=sum({p.piece.path: p.piece.bytes for p in planned}.values()),
         bytes_written=int(written * plan.pairs),
         megapixels=pixels * plan.pairs / 1e6,
         device=device,

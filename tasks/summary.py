@@ -48,7 +48,7 @@ def write_report(folder: Folder, data: ReportData) -> str:
 def report_data(ledger: Ledger, verification: Verification | None) -> ReportData:
     """Everything that the report shows."""
     footers = [footer for footer, _ in ledger.footers.values() if footer and not footer.abandoned]
-    rows = _read_rows(ledger)
+    rows, failures = _read_rows(ledger), ledger.failures()
     return ReportData(
         title=ledger.folder.uri.rstrip("/").rsplit("/", 1)[-1],
         root=ledger.folder.uri,
@@ -56,10 +56,10 @@ def report_data(ledger: Ledger, verification: Verification | None) -> ReportData
         plans=[plan.seq for plan in ledger.chain],
         facts=_facts(ledger),
         records=sum(footer.records for footer in footers),
-        failed=sum(table.num_rows for table in ledger.failures()),
-        styles=_styles(ledger, rows),
+        failed=sum(table.num_rows for table in failures),
+        styles=_styles(ledger, rows, failures),
         gallery=list(gallery_rows(ledger)),
-        failures=list(_failures(ledger)),
+        failures=list(_failures(failures)),
         timing=_timing(footers),
         throughput=_throughput(footers),
         sizes=_sizes(footers),
@@ -93,9 +93,9 @@ def _read_rows(ledger: Ledger) -> pa.Table:
     return pa.concat_tables(tables) if tables else pa.table({name: [] for name in SUMMARY_COLUMNS})
 
 
-def _styles(ledger: Ledger, rows: pa.Table) -> list[StyleSummary]:
+def _styles(ledger: Ledger, rows: pa.Table, failures: Sequence[pa.Table]) -> list[StyleSummary]:
     styles = {style.digest: style for plan in ledger.chain for style in plan.styles}
-    failed = Counter(digest for table in ledger.failures() for digest in table["style_digest"].to_pylist())
+    failed = Counter(digest for table in failures for digest in table["style_digest"].to_pylist())
     of_style = np.asarray(rows["style_digest"].to_pylist(), dtype=object)
     columns = {score: rows[score].to_numpy() for score in SCORES} if rows.num_rows else {}
     return [
@@ -121,10 +121,10 @@ def _score_summaries(columns: Mapping[str, Any], chosen: Any) -> Iterator[tuple[
             yield score, summary
 
 
-def _failures(ledger: Ledger) -> Iterator[FailureReason]:
+def _failures(failures: Sequence[pa.Table]) -> Iterator[FailureReason]:
     counts: Counter[tuple[str, str]] = Counter()
     examples: dict[tuple[str, str], dict[str, Any]] = {}
-    for table in ledger.failures():
+    for table in failures:
         for row in table.to_pylist():
             key = (row["error_class"], row["error_stage"])
             counts[key] += 1
