@@ -1,0 +1,128 @@
+"""The job file: what it takes, what it refuses and how it says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.cli import app
+from pipelines.job import Job, load_job, make_job
+from tasks.records import RequestError
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "infra" / "jobs").glob("*.yaml"))
+SHORTEST = {"corpus": "photos", "output": "out", "styles": "art"}
+
+
+def write(folder: Path, content: dict[str, object]) -> Path:
+    path = folder / "job.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def refusal(content: dict[str, object], folder: Path) -> str:
+    with pytest.raises(RequestError) as caught:
+        load_job(write(folder, content))
+    return str(caught.value)
+
+
+def test_paths_are_relative_to_the_job_file(tmp_path: Path) -> None:
+    job = load_job(write(tmp_path, {**SHORTEST, "store": "../store"}))
+    assert job.corpus.uri == str(tmp_path / "photos")
+    assert (job.output, job.styles) == (str(tmp_path / "out"), str(tmp_path / "art"))
+    assert job.store_uri == str(tmp_path.parent / "store")
+
+
+def test_paths_of_references_and_weights_are_resolved_too(tmp_path: Path) -> None:
+    style = {
+        "name": "wave",
+        "references": [{"image": "art/wave.jpg"}],
+        "method": {"name": "adain", "weights": "own.safetensors"},
+    }
+    job = load_job(write(tmp_path, {**SHORTEST, "styles": [style]}))
+    assert not isinstance(job.styles, str)
+    assert job.styles[0].references[0].image == str(tmp_path / "art/wave.jpg")
+    assert job.styles[0].method is not None
+    assert job.styles[0].method.weights == str(tmp_path / "own.safetensors")
+    assert job.method.weight_references() == {"weights": "embedded:adain-small"}
+
+
+def test_uris_stay_as_they_are_and_variables_are_the_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUCKET", "pictures")
+    job = load_job(write(tmp_path, {**SHORTEST, "corpus": "s3://${BUCKET}/photos"}))
+    assert job.corpus.uri == "s3://pictures/photos"
+    monkeypatch.delenv("BUCKET")
+    assert "${BUCKET}" in refusal({**SHORTEST, "corpus": "s3://${BUCKET}/photos"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"corpsu": "x"}, "corpsu"),
+        ({"images": {"sise": 512}}, "images.sise"),
+        ({"images": {"size": "keep", "fit": "crop"}}, "images"),
+        ({"images": {"quality": 0}}, "images.quality"),
+        ({"corpus": {"uri": "x", "on_chaneg": "keep"}}, "corpus.on_chaneg"),
+        ({"method": {"name": "adain", "strenght": 1}}, "method.strenght"),
+        ({"method": {"name": "adain", "strength": 2}}, "method.strength"),
+        ({"method": {"name": "adian"}}, "method.name"),
+        ({"styles": []}, "styles"),
+        ({"styles": [{"name": "a", "references": []}]}, "references"),
+        ({"styles": [{"name": "a", "references": [{"image": "x", "text": "y"}]}]}, "references"),
+        ({"styles": [{"name": "a", "references": [{"image": "x", "weight": 0}]}]}, "weight"),
+        ({"styles": [{"name": "a", "references": [{"image": "x"}]}] * 2}, "'a'"),
+        ({"resources": {"gpus_per_actor": 1.5}}, "gpus_per_actor"),
+        ({"resources": {"actors": 0}}, "actors"),
+        ({"max_failed": 2}, "max_failed"),
+        ({"seed": -1}, "seed"),
+        ({"shard_images": 0}, "shard_images"),
+    ],
+)
+def test_a_wrong_job_is_refused_in_one_sentence_that_names_the_field(
+    tmp_path: Path, change: dict[str, object], field: str
+) -> None:
+    sentence = refusal({**SHORTEST, **change}, tmp_path)
+    assert field in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "a: [", "!!python/object/apply:os.getcwd []", "\x00"])
+def test_what_is_no_job_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(text)
+    with pytest.raises(RequestError):
+        load_job(path)
+
+
+def test_a_job_is_frozen() -> None:
+    job = make_job(dict(SHORTEST), Path("/x"))
+    with pytest.raises(ValueError, match="frozen"):
+        job.seed = 1  # type: ignore[misc]
+
+
+def test_a_job_survives_json_as_prefect_stores_it() -> None:
+    job = make_job(dict(SHORTEST), Path("/x"))
+    assert Job.model_validate_json(job.model_dump_json()) == job
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_the_examples_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUCKET", "pictures")
+    if path.name.startswith("train-"):
+        pytest.skip("a training recipe, tested with training")
+    load_job(path)
+
+
+def test_the_schema_offers_every_key_with_words(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app(["schema"])
+    schema = json.loads(capsys.readouterr().out)
+    assert set(schema["properties"]) == set(Job.model_fields)
+    assert all("description" in value for value in schema["properties"].values())
+    assert schema["additionalProperties"] is False
+    kinds = schema["properties"]["corpus"]["anyOf"]
+    assert {"type": "string"} in kinds
