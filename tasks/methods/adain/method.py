@@ -96,7 +96,7 @@ class AdaIn:
         return features
 
     def _prepare(self, images_NCHW: Tensor) -> Tensor:
-        """Images on the device, padded, laid out as its convolutions like it: images_NChw."""
+        """Images on the device, padded, laid out as convolutions there like it: images_NChw."""
         images_NChw = pad_to_stride(images_NCHW.to(self.device), self.settings.stride)
         return images_NChw.contiguous(memory_format=layout_of(self.device))
 
@@ -111,7 +111,8 @@ class AdaIn:
             kept = {f"picture{i}": to_bytes(picture_3HW) for i, picture_3HW in enumerate(pictures)}
             return Representation(kept | {"weights": torch.tensor(style.weights())})
         measured = [self._measure(picture_3HW) for picture_3HW in pictures]
-        return Representation(name_statistics(mix_statistics(measured, style.weights())))
+        mixed = name_statistics(mix_statistics(measured, style.weights()))
+        return Representation({name: tensor.cpu() for name, tensor in mixed.items()})
 
     def _load_picture(self, reference: Reference, style: str) -> Tensor:
         """The picture of a reference on the device, its longest side at most `style_size`."""
