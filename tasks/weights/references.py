@@ -70,9 +70,7 @@ def _find_embedded(reference: str) -> Path:
 def _fetch_from_hub(reference: str) -> Path:
     match = HUB_REFERENCE.fullmatch(reference)
     if match is None:
-        raise RequestError(
-            f"Write {reference} as hf:OWNER/REPO/FILE@REVISION: a revision makes a run repeatable."
-        )
+        raise RequestError(f"Write {reference} as hf:OWNER/REPO/FILE@REVISION: a revision makes a run repeatable.")
     from huggingface_hub import hf_hub_download  # slow to import, and few jobs name the hub
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -80,9 +78,7 @@ def _fetch_from_hub(reference: str) -> Path:
         return Path(hf_hub_download(match["repo"], match["file"], revision=match["revision"]))
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = type(error).__name__
-        raise RequestError(
-            f"{reference} cannot be fetched ({reason}): check its name and the network."
-        ) from error
+        raise RequestError(f"{reference} cannot be fetched ({reason}): check its name and the network.") from error
 
 
 def _fetch(uri: str) -> Path:
@@ -96,7 +92,9 @@ def _fetch(uri: str) -> Path:
             _keep(filesystem, path, kept)
     except (OSError, ValueError) as error:
         reason = type(error).__name__
-        raise RequestError(f"Weights {uri} cannot be read ({reason}){how_to_get(name)}.") from error
+        raise RequestError(
+            f"Weights {uri} cannot be read ({reason}): check the address and the network, or give a local path."
+        ) from error
     return kept
 
 
