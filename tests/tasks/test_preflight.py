@@ -1,0 +1,100 @@
+"""Preflight: what can be known to be wrong is said in one sentence before an actor starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tasks.corpus.settings import CorpusSettings
+from tasks.images.settings import ImageSettings
+from tasks.methods.base import Representation
+from tasks.methods.settings import MethodSettings
+from tasks.preflight import (
+    check_output,
+    check_pictures,
+    expand_styles,
+    missing_styles,
+    prepare_styles,
+    settle_format,
+)
+from tasks.records import RequestError
+from tasks.store import RepresentationStore
+from tasks.styles import ReferenceSettings, StyleSettings
+
+
+@pytest.fixture
+def art(tmp_path: Path) -> Path:
+    folder = tmp_path / "art"
+    folder.mkdir()
+    for seed, name in enumerate(("wave", "Night.PNG", "deep/glass")):
+        path = folder / (name if name.endswith("PNG") else f"{name}.jpg")
+        path.parent.mkdir(exist_ok=True)
+        pixels = np.random.default_rng(seed).integers(0, 255, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+def style(**reference: object) -> StyleSettings:
+    return StyleSettings(name="one", references=(ReferenceSettings(**reference),))
+
+
+def test_each_picture_of_a_folder_is_a_style_named_by_its_file(art: Path) -> None:
+    styles = expand_styles(str(art))
+    assert [one.name for one in styles] == ["Night", "deep/glass", "wave"]
+    assert styles[1].references[0].image == str(art / "deep/glass.jpg")
+
+
+def test_two_pictures_of_one_name_are_refused(art: Path) -> None:
+    Image.new("RGB", (8, 8)).save(art / "wave.png")
+    with pytest.raises(RequestError, match=r"named 'wave': rename one"):
+        expand_styles(str(art))
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="has no pictures"):
+        expand_styles(str(tmp_path / "nowhere"))
+
+
+def test_a_text_for_a_method_of_pictures_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"'one' has a text, and the method 'adain' takes pictures only"):
+        prepare_styles([style(text="black ink")], MethodSettings())
+
+
+def test_a_missing_picture_names_its_style(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"'one': the picture .* cannot be read"):
+        prepare_styles([style(image=str(tmp_path / "none.jpg"))], MethodSettings())
+
+
+def test_an_undecodable_picture_is_refused_only_while_its_representation_is_missing(art: Path, tmp_path: Path) -> None:
+    (art / "wave.jpg").write_bytes(b"no picture")
+    store = RepresentationStore(str(tmp_path / "store"))
+    planned = prepare_styles([style(image=str(art / "wave.jpg"))], MethodSettings())
+    with pytest.raises(RequestError, match="is no usable picture"):
+        check_pictures(planned, store)
+    store.put("adain", planned[0].representation, Representation({"mean0": torch.zeros(1)}))
+    check_pictures(planned, store)
+
+
+def test_styles_that_share_a_representation_are_represented_once(art: Path, tmp_path: Path) -> None:
+    picture = ReferenceSettings(image=str(art / "wave.jpg"))
+    faint = StyleSettings(name="faint", references=(picture,), method=MethodSettings(strength=0.5))
+    planned = prepare_styles([StyleSettings(name="full", references=(picture,)), faint], MethodSettings())
+    assert planned[0].digest != planned[1].digest
+    assert len(missing_styles(planned, RepresentationStore(str(tmp_path / "store")))) == 1
+
+
+def test_the_output_must_be_writable_and_of_this_identity(tmp_path: Path) -> None:
+    check_output(str(tmp_path / "out"), ImageSettings(), 0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RequestError, match="Nothing can be written"):
+        check_output(str(tmp_path / "file" / "out"), ImageSettings(), 0)
+
+
+def test_the_format_is_settled_once(art: Path, tmp_path: Path) -> None:
+    assert settle_format(CorpusSettings(uri=str(art))).format == "folder"
+    with pytest.raises(RequestError):
+        settle_format(CorpusSettings(uri=str(tmp_path / "nothing")))
