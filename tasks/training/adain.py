@@ -41,6 +41,7 @@ class AdainSettings:
     final_style_weight: float = 6.0  # reached linearly between `ramp_start` and `ramp_end`
     ramp_start: int = 2_000
     ramp_end: int = 10_000
+    level_weights: tuple[float, ...] = (0.4, 0.6, 1.5, 1.5)  # relu1_1 and 2_1 are soon matched; strokes are deeper
     covariance_weight: float = 1.0  # of covariances among the style terms
     wasserstein_weight: float = 0.0  # of sliced Wasserstein distances among the style terms
     identity_weight: float = 10.0
@@ -81,11 +82,18 @@ class Perceptual:
 class AdainRecipe:
     """Content by normalised features, style by statistics, and pictures that must survive their own style."""
 
-    def __init__(self, photos: Pictures, art: Pictures, perceptual: Perceptual, settings: AdainSettings) -> None:
+    def __init__(
+        self,
+        photos: Pictures,
+        art: Pictures,
+        perceptual: Perceptual,
+        settings: AdainSettings,
+        device: torch.device,
+    ) -> None:
         torch.manual_seed(settings.seed)
         self.network = SmallStylizer()
         self.settings = settings
-        self.perceptual = perceptual
+        self.perceptual, self.device = perceptual.to(device), device
         self.photos, self.shown_photos = photos.split(every=25)
         self.art, self.shown_art = art.split(every=12)
         self.scales = self.measure_scales()
@@ -161,15 +169,15 @@ class AdainRecipe:
         """Mean over levels of the terms of a level, each about 1 for the style of any other picture."""
         settings = self.settings
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+        weights = {"covariance": settings.covariance_weight, "sliced": settings.wasserstein_weight}
         losses = []
-        for output_NCHW, style_NCHW, scales in zip(outputs, styles, self.scales, strict=True):
-            terms = moment_distances(output_NCHW, style_NCHW)
-            losses.append(terms["mean"] / scales["mean"] + terms["deviation"] / scales["deviation"])
-            losses.append(settings.covariance_weight * terms["covariance"] / scales["covariance"])
+        for level, scales in enumerate(self.scales):
+            terms = moment_distances(outputs[level], styles[level])
             if settings.wasserstein_weight:
-                sliced = self.sliced_loss(output_NCHW, style_NCHW, generator)
-                losses.append(settings.wasserstein_weight * sliced / scales["sliced"])
-        return torch.stack(losses).sum() / len(self.scales)
+                terms["sliced"] = self.sliced_loss(outputs[level], styles[level], generator)
+            ratios = [weights.get(name, 1.0) * term / scales[name] for name, term in terms.items()]
+            losses.append(settings.level_weights[level] * torch.stack(ratios).sum())
+        return torch.stack(losses).mean()
 
     def sliced_loss(self, output_NCHW: Tensor, style_NCHW: Tensor, generator: torch.Generator) -> Tensor:
         """Sliced Wasserstein distance at random positions along random directions."""
@@ -191,7 +199,7 @@ class AdainRecipe:
     def measure_scales(self, count: int = 64) -> list[dict[str, Tensor]]:
         """How far two random pictures of the art are apart in each term of each level."""
         generator = step_generator(self.settings.seed, 0, 2)
-        crops_NCHW = draw_crops(self.art, count, 128, generator, self.settings.recolour)
+        crops_NCHW = draw_crops(self.art, count, 128, generator, self.settings.recolour).to(self.device)
         scales = []
         for level_NCHW in self.perceptual.style_and_content(crops_NCHW)[0]:
             first, second = level_NCHW[: count // 2], level_NCHW[count // 2 :]
@@ -206,11 +214,10 @@ class AdainRecipe:
         styles = [centre_square(image, SHEET_SIZE) for image in (self.shown_art or self.art).images[:8]]
         shown = spread((self.shown_photos or self.photos).images, 5)
         contents = [centre_square(image, SHEET_SIZE) for image in shown]
-        device = next(network.parameters()).device
         rows = [torch.cat([torch.ones(3, SHEET_SIZE, SHEET_SIZE), *styles], dim=2)]
         for content in contents:
-            repeated_NCHW = content.expand(len(styles), -1, -1, -1).to(device)
-            outputs_NCHW = network(repeated_NCHW, torch.stack(styles).to(device)).cpu()
+            repeated_NCHW = content.expand(len(styles), -1, -1, -1).to(self.device)
+            outputs_NCHW = network(repeated_NCHW, torch.stack(styles).to(self.device)).cpu()
             rows.append(torch.cat([content, *outputs_NCHW], dim=2))
         return torch.cat(rows, dim=1)
 

@@ -92,7 +92,8 @@ class TrainingState:
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
         self.settings = settings
         self.step = 0
-        self.phases = [{"from_step": 0, "loop": asdict(settings), "recipe": recipe}]
+        phase = {"from_step": 0, "loop": asdict(settings), "recipe": recipe}
+        self.phases = [json.loads(json.dumps(phase))]  # as it will be read back, to compare
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything but the count of steps, by name; contiguous, so that it can be written."""

@@ -80,9 +80,7 @@ def test_weights_that_are_no_vgg_are_a_request_error(training: AdainTraining, tm
         train_adain(replace(training, perceptual=[run / "checkpoint.safetensors"]), tmp_path / "other")
 
 
-def test_an_exported_network_is_the_average_within_half_precision(
-    training: AdainTraining, tmp_path: Path
-) -> None:
+def test_an_exported_network_is_the_average_within_half_precision(training: AdainTraining, tmp_path: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "embedded"
     state = train_adain(training, run)
     path = export_adain(run, folder, training, {"data": "stripes"})
@@ -104,10 +102,10 @@ def test_resuming_with_other_settings_is_written_down(training: AdainTraining, t
     train_adain(with_loop(training, steps=2), tmp_path)
     state = train_adain(with_loop(training, steps=3), tmp_path, resume=True)
     assert [phase["from_step"] for phase in state.phases] == [0, 2]
+    again = train_adain(with_loop(training, steps=3), tmp_path, resume=True)
+    assert again.phases == state.phases
 
 
 def test_the_learning_rate_warms_up_and_falls_to_its_end() -> None:
     settings = LoopSettings(steps=110, warmup_steps=10, learning_rate=1.0, final_learning_rate=0.1)
-    assert [learning_rate(step, settings) for step in (0, 9, 10, 60, 110)] == pytest.approx(
-        [0.1, 1.0, 1.0, 0.55, 0.1]
-    )
+    assert [learning_rate(step, settings) for step in (0, 9, 10, 60, 110)] == pytest.approx([0.1, 1.0, 1.0, 0.55, 0.1])
