@@ -78,6 +78,14 @@ def check_output(uri: str, images: ImageSettings, seed: int) -> Folder:
     return folder
 
 
+def check_clip(reference: str) -> None:
+    """The model that scores is one that can be had. Raises RequestError."""
+    if reference != "none":
+        from tasks.encoders.clip_models import find_model  # open_clip takes seconds to import
+
+        find_model(reference)
+
+
 def settle_format(corpus: CorpusSettings) -> CorpusSettings:
     """The corpus with its format found out, so that no actor has to look. Raises RequestError on an empty one."""
     return corpus.model_copy(update={"format": open_corpus(corpus).format})

@@ -14,6 +14,7 @@ from tasks.images.settings import ImageSettings
 from tasks.methods.base import Representation
 from tasks.methods.settings import MethodSettings
 from tasks.preflight import (
+    check_clip,
     check_output,
     check_pictures,
     expand_styles,
@@ -98,3 +99,9 @@ def test_the_format_is_settled_once(art: Path, tmp_path: Path) -> None:
     assert settle_format(CorpusSettings(uri=str(art))).format == "folder"
     with pytest.raises(RequestError):
         settle_format(CorpusSettings(uri=str(tmp_path / "nothing")))
+
+
+def test_a_clip_that_cannot_be_had_is_refused() -> None:
+    check_clip("none")
+    with pytest.raises(RequestError, match="no embedded:clip-giant"):
+        check_clip("embedded:clip-giant")
