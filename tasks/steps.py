@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from tasks.actors.on_demand import PoolOnDemand
 from tasks.actors.orders import make_order
-from tasks.actors.pool import Pool, ShardFailure
+from tasks.actors.pool import Pool
+from tasks.actors.shift import ShardFailure
 from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.chain import plan_retry, plan_wanted
@@ -28,7 +29,7 @@ from tasks.forecast import shard_size
 from tasks.images.settings import ImageSettings
 from tasks.methods.settings import MethodSettings
 from tasks.plan import Plan, ShardSize, Wanted, by_shard
-from tasks.preflight import check_output, check_pictures, missing_styles, prepare_styles, settle_format
+from tasks.preflight import check_clip, check_output, check_pictures, missing_styles, prepare_styles, settle_format
 from tasks.records import RequestError
 from tasks.report.summary import render_summary
 from tasks.storage import Folder
@@ -53,6 +54,7 @@ def preflight(
 ) -> Wanted:
     """Everything that can be known to be wrong before a GPU is taken. Raises RequestError."""
     check_output(output, images, seed)
+    check_clip(clip)
     prepared = _prepare(styles, method, store)
     return Wanted(settle_format(corpus), images, seed, prepared, store, clip)
 

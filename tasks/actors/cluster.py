@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,73 +13,121 @@ import ray
 from tasks.actors.settings import ResourceSettings
 from tasks.records import RequestError
 
-CPU_BATCH_PIXELS = 2**19
-GPU_BATCH_PIXELS = 16 * 2**20
+# Images never travel through Ray: its shared memory carries orders and footers. Ray takes no less than this.
+OBJECT_STORE_BYTES = 80 * 2**20
+# More threads than this no longer speed up the codecs of one actor.
+MAX_THREADS = 16
+# Shares such as 0.1 have no exact binary form.
+ROUNDING = 1e-6
+
+# What Ray reads when it starts on this machine.
+LOCAL_RAY = {
+    # Usage reports go to a public server; a Ray that starts here must not send any.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Nobody reads the metrics of a Ray that lives as long as one run.
+    "RAY_enable_metrics_collection": "0",
+    # A process for each core would start at once, most of them never used.
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_enable_worker_prestart": "0",
+    # Without this a CPU actor would see every GPU of its node.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+}
+
+Node = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Share:
-    """What each actor takes, and how many there are."""
+    """What each actor takes, and how many there are. `batch_pixels` None: by the device."""
 
     actors: int
     gpus: float
-    cpus: int
-    batch_pixels: int
+    threads: int
+    batch_pixels: int | None = None
+
+    @property
+    def cpus(self) -> int:
+        """CPUs that Ray sets aside: none beside a GPU, where threads only feed it and must not hold it up."""
+        return 0 if self.gpus else self.threads
 
     @property
     def device(self) -> str:
-        """The torch device of an actor."""
+        """The torch device that an actor should have."""
         return "cuda" if self.gpus else "cpu"
 
 
 @contextmanager
 def connected(address: str | None = None) -> Iterator[None]:
-    """Be a driver of the cluster at `address`, of the one this process is in, or of a local one."""
+    """Be a driver of the cluster at `address`, or of a local one that ends with the block.
+
+    A process that is a driver already stays what it is.
+    """
     if ray.is_initialized():
         yield
         return
-    # Usage reports go to a public server; a Ray that starts here must not send any.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Without this a CPU actor would see every GPU of its node.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    # It says that token authentication is on, which is what everyone would want.
+    logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     if address:
         ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     else:
-        ray.init(address="local", include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
+        start_local()
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def divide(wanted: ResourceSettings, total: dict[str, float]) -> Share:
-    """Divide a cluster's resources among actors. Raises RequestError where not even one actor fits.
+def start_local(num_cpus: int | None = None, num_gpus: int | None = None) -> None:
+    """Start Ray on this machine, as little of it as there can be; None counts what there is."""
+    for name, value in LOCAL_RAY.items():
+        os.environ.setdefault(name, value)
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        logging_level=logging.WARNING,
+        log_to_driver=False,
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+    )
 
-    `total` is Ray's own count: {"CPU": 16.0, "GPU": 2.0}.
+
+def divide(wanted: ResourceSettings, nodes: Sequence[Node]) -> Share:
+    """Divide the nodes of a cluster among actors. Raises RequestError where there is no room.
+
+    A node is its resources as Ray counts them: {"CPU": 16.0, "GPU": 2.0}. Fractions of a GPU are packed on one
+    GPU each, whole ones on one node each.
     """
-    cpus, gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
+    cpus, gpus = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("CPU", "GPU"))
     share = (1.0 if gpus else 0.0) if wanted.gpus_per_actor == "auto" else wanted.gpus_per_actor
-    by_gpu = int(gpus / share) if share else None
-    # With a GPU the threads only feed it: they are not counted, so that a GPU never waits for a core's place.
-    room = by_gpu if by_gpu is not None else int(cpus / wanted.cpus_per_actor)
-    actors = max(room, 0) if wanted.actors == "auto" else wanted.actors
-    if not actors or actors > room:
+    threads = 1 if wanted.cpus_per_actor == "auto" else wanted.cpus_per_actor
+    room = sum(_room_on_gpus(node, share) if share else int(node.get("CPU", 0.0) / threads) for node in nodes)
+    actors = room if wanted.actors == "auto" else wanted.actors
+    if not room or actors > room:
+        each = f"{share:g} GPU" if share else f"{threads} CPU"
         raise RequestError(
-            f"The cluster has {cpus:g} CPUs and {gpus:g} GPUs, room for {room} actors of {share:g} GPU and "
-            f"{wanted.cpus_per_actor} CPU: ask for {(actors and room) or 'less'} under `resources`."
+            f"The cluster has {cpus:g} CPUs and {gpus:g} GPUs, room for {room} actors of {each}: "
+            f"ask for {f'at most {room}' if room else 'less for each'} under `resources`."
         )
+    if share and wanted.cpus_per_actor == "auto":
+        threads = min(MAX_THREADS, max(1, int(cpus / actors)))
     pixels = wanted.batch_megapixels
-    automatic = GPU_BATCH_PIXELS if share else CPU_BATCH_PIXELS
-    return Share(actors, share, wanted.cpus_per_actor, automatic if pixels == "auto" else int(pixels * 2**20))
+    return Share(actors, share, threads, None if pixels == "auto" else int(pixels * 2**20))
 
 
-def cluster_resources() -> dict[str, float]:
-    """What the connected cluster has in all."""
-    return dict(ray.cluster_resources())
+def cluster_nodes() -> list[Node]:
+    """What each node of the connected cluster has."""
+    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
 
 
-def machine_resources() -> dict[str, float]:
+def machine_resources() -> list[Node]:
     """What a Ray started on this machine would have; for forecasts, without starting one."""
     import torch  # slow to import, and only a forecast needs it
 
-    return {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(torch.cuda.device_count())}
+    return [{"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(torch.cuda.device_count())}]
+
+
+def _room_on_gpus(node: Node, share: float) -> int:
+    """Actors that fit on a node: a fraction never spans two GPUs."""
+    gpus = node.get("GPU", 0.0)
+    return int(gpus) * int(1 / share + ROUNDING) if share < 1 else int(gpus / share)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tasks.actors.orders import ShardOrder
@@ -15,21 +15,30 @@ from tasks.images.decoding import Picture, read_picture
 from tasks.images.padding import padded_side
 from tasks.records import ImageError
 
-# Decoded pictures that may wait for others of their size before a batch goes out unfilled.
-WAITING_PICTURES = 64
+# Encoded pictures read ahead; decoded pictures, finished or on their way; decoded pictures that wait for others
+# of their size. Bytes, because pictures of 100 megapixels and of 100x100 pixels come through the same queues.
+READ_BYTES = 2**28
+DECODE_BYTES = 2**29
+WAITING_BYTES = 2**28
+# What a picture is expected to take once decoded; photographs take 2 bits a pixel as JPEG and 24 as RGB.
+EXPANSION = 12
+# Contents are announced so many at a time: a death is blamed on those announced and not finished.
+ANNOUNCED = 16
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Announce = Callable[[Sequence[str]], None]
 
 
 @dataclass(frozen=True)
 class ShardContent:
-    """One content of a shard: its place, its entry, and its picture or why there is none."""
+    """One content of a shard: its place, its entry without the encoded bytes, its picture or why there is none."""
 
     place: int
     entry: Entry
     outcome: Picture | ImageError
-    stage: str
+    stage: str = "decode"
+    source_bytes: int = 0
     read_seconds: float = 0.0
     decode_seconds: float = 0.0
 
@@ -39,37 +48,68 @@ class ShardContent:
         assert isinstance(self.outcome, Picture)
         return self.outcome
 
+    @property
+    def pixel_bytes(self) -> int:
+        """Memory that the decoded picture takes."""
+        return self.outcome.pixels_HWC.nbytes if isinstance(self.outcome, Picture) else 0
 
-def read_contents(corpus: Corpus, order: ShardOrder, pool: Executor, depth: int) -> Iterator[ShardContent]:
+
+@dataclass(frozen=True)
+class _ReadEntry:
+    place: int
+    entry: Entry
+    seconds: float
+
+    @property
+    def source_bytes(self) -> int:
+        return len(self.entry.data or b"")
+
+
+def read_contents(
+    corpus: Corpus, order: ShardOrder, pool: Executor, depth: int, announce: Announce
+) -> Iterator[ShardContent]:
     """Contents in the corpus's order, each read and decoded on a thread; at most `depth` ahead of the caller.
 
-    Excluded contents come as errors: they killed an actor twice.
+    `announce` is called with the ids of contents before any of them is touched. Excluded contents come as
+    errors: they killed an actor twice.
     """
 
     def read(piece: Piece) -> tuple[list[Entry], float]:
         started = time.perf_counter()
         return list(corpus.read(piece)), time.perf_counter() - started
 
-    def decode(item: tuple[int, Entry, float]) -> ShardContent:
-        return _decode(*item, order)
+    def decode(item: _ReadEntry) -> ShardContent:
+        return _decode(item, order)
 
-    # A piece of a table holds many pictures: reading few of them ahead keeps memory flat.
+    pieces = _announced(order.pieces, announce)
+    # A piece of a table holds many pictures; its readers bound its bytes.
     pieces_ahead = depth if all(piece.rows == 0 for piece in order.pieces) else 2
-    entries = _flatten(_ahead(pool, read, order.pieces, pieces_ahead))
-    return _ahead(pool, decode, ((place, *entry) for place, entry in enumerate(entries)), depth)
+    parts = _ahead(pool, read, pieces, pieces_ahead, READ_BYTES, _expected_bytes, _entry_bytes)
+    entries = (_ReadEntry(place, *entry) for place, entry in enumerate(_flatten(parts)))
+    return _ahead(
+        pool,
+        decode,
+        entries,
+        depth,
+        DECODE_BYTES,
+        lambda item: EXPANSION * item.source_bytes,
+        lambda content: content.pixel_bytes,
+    )
 
 
-def batch_contents(contents: Iterable[ShardContent], stride: int, limit_pixels: int) -> Iterator[list[ShardContent]]:
+def batch_contents(
+    contents: Iterable[ShardContent], stride: int, limit_pixels: Callable[[], int]
+) -> Iterator[list[ShardContent]]:
     """Batches of equal padded size, at most `limit_pixels` unless one picture alone is larger."""
     waiting: dict[tuple[int, int], list[ShardContent]] = {}
     for content in contents:
         size = padded_size(content, stride)
         batch = waiting.setdefault(size, [])
         batch.append(content)
-        if (len(batch) + 1) * size[0] * size[1] > limit_pixels:
+        if (len(batch) + 1) * size[0] * size[1] > limit_pixels():
             yield waiting.pop(size)
-        elif sum(map(len, waiting.values())) >= WAITING_PICTURES:
-            yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
+        elif sum(map(_batch_bytes, waiting.values())) > WAITING_BYTES:
+            yield waiting.pop(max(waiting, key=lambda key: _batch_bytes(waiting[key])))
     yield from waiting.values()
 
 
@@ -79,34 +119,79 @@ def padded_size(content: ShardContent, stride: int) -> tuple[int, int]:
     return padded_side(height, stride), padded_side(width, stride)
 
 
-def _decode(place: int, entry: Entry, read_seconds: float, order: ShardOrder) -> ShardContent:
+def _decode(item: _ReadEntry, order: ShardOrder) -> ShardContent:
+    entry, data = replace(item.entry, data=None), item.entry.data
     if entry.content_id in order.excluded:
-        error = ImageError("process_died", "The process that worked on this image died twice.")
-        return ShardContent(place, entry, error, "process", read_seconds)
-    if entry.error is not None or entry.data is None:
+        died = ImageError("process_died", "The process that worked on this image died twice.")
+        return ShardContent(item.place, entry, died, "process", item.source_bytes, item.seconds)
+    if entry.error is not None or data is None:
         error = entry.error or ImageError("missing", "The image is missing.")
-        return ShardContent(place, entry, error, "read", read_seconds)
+        return ShardContent(item.place, entry, error, "read", item.source_bytes, item.seconds)
     started = time.perf_counter()
     outcome: Picture | ImageError
     try:
-        outcome = read_picture(entry.data, order.images)
+        outcome = read_picture(data, order.images)
     except ImageError as error:
         outcome = error
-    return ShardContent(place, entry, outcome, "decode", read_seconds, time.perf_counter() - started)
+    took = time.perf_counter() - started
+    return ShardContent(item.place, entry, outcome, "decode", item.source_bytes, item.seconds, took)
 
 
-def _flatten(pieces: Iterable[tuple[list[Entry], float]]) -> Iterator[tuple[Entry, float]]:
-    for entries, seconds in pieces:
+def _announced(pieces: Iterable[Piece], announce: Announce) -> Iterator[Piece]:
+    chunk: list[Piece] = []
+    ids: list[str] = []
+    for piece in pieces:
+        chunk.append(piece)
+        ids += piece.content_ids()
+        if len(ids) >= ANNOUNCED:
+            announce(ids)
+            yield from chunk
+            chunk, ids = [], []
+    if chunk:
+        announce(ids)
+        yield from chunk
+
+
+def _flatten(parts: Iterable[tuple[list[Entry], float]]) -> Iterator[tuple[Entry, float]]:
+    for entries, seconds in parts:
         for entry in entries:
             yield entry, seconds / len(entries)
 
 
-def _ahead(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], depth: int) -> Iterator[Result]:
-    """Results in order, with at most `depth` calls running ahead of the caller."""
-    queue: deque[Future[Result]] = deque()
+def _ahead(
+    pool: Executor,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    depth: int,
+    room: int,
+    expect: Callable[[Item], int],
+    weigh: Callable[[Result], int],
+) -> Iterator[Result]:
+    """Results in order, with at most `depth` calls and about `room` bytes ahead of the caller.
+
+    `expect` guesses the bytes of a result that is not there yet, `weigh` knows those of one that is.
+    """
+    queue: deque[tuple[int, Future[Result]]] = deque()
     for item in items:
-        queue.append(pool.submit(function, item))
-        if len(queue) > depth:
-            yield queue.popleft().result()
+        expected = expect(item)
+        while queue and (len(queue) >= depth or expected + _held(queue, weigh) > room):
+            yield queue.popleft()[1].result()
+        queue.append((expected, pool.submit(function, item)))
     while queue:
-        yield queue.popleft().result()
+        yield queue.popleft()[1].result()
+
+
+def _held(queue: Iterable[tuple[int, Future[Result]]], weigh: Callable[[Result], int]) -> int:
+    return sum(weigh(f.result()) if f.done() and f.exception() is None else expected for expected, f in queue)
+
+
+def _expected_bytes(piece: Piece) -> int:
+    return piece.bytes if piece.rows == 0 else 0
+
+
+def _entry_bytes(part: tuple[list[Entry], float]) -> int:
+    return sum(len(entry.data or b"") for entry in part[0])
+
+
+def _batch_bytes(batch: Iterable[ShardContent]) -> int:
+    return sum(content.pixel_bytes for content in batch)

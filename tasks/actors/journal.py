@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class JournalEntry:
 
 @ray.remote(num_cpus=0)
 class Journal:
-    """One small actor beside the driver; an actor writes before each batch, the driver reads after a death."""
+    """The latest entry of each slot; an actor writes before it touches a content, the driver reads."""
 
     def __init__(self) -> None:
         self._entries: dict[int, JournalEntry] = {}
@@ -28,10 +31,16 @@ class Journal:
         """Replace what the actor in a slot said before."""
         self._entries[slot] = entry
 
-    def read(self, slot: int) -> JournalEntry | None:
-        """What the actor in a slot said last."""
-        return self._entries.get(slot)
+    def entries(self) -> dict[int, JournalEntry]:
+        """What the actor in each slot said last."""
+        return self._entries
 
-    def rows(self) -> int:
-        """Rows made in shards that are in hand now."""
-        return sum(entry.rows for entry in self._entries.values() if entry.in_hand)
+
+def open_journal() -> tuple[str, Any]:
+    """A journal on the driver's own node, so that it is lost only with the driver; gives its name and handle.
+
+    Actors are given the name: a handle among their constructor's arguments could be gone when they restart.
+    """
+    name = f"journal-{uuid.uuid4().hex}"
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return name, Journal.options(name=name, scheduling_strategy=here).remote()  # type: ignore[attr-defined]

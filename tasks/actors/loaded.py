@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,9 @@ from tasks.styles import PlannedStyle, read_reference
 
 if TYPE_CHECKING:
     from tasks.scores.clip import ClipScorer, StyleTargets
+
+# Decoded style pictures that are held at once: pictures of styles may be as large as those of a corpus.
+STYLE_BYTES = 2**29
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Loaded:
         self._methods: dict[MethodSettings, Method] = {}
         self._targets: dict[str, StyleTargets] = {}
 
+    @property
+    def clip_model(self) -> str | None:
+        """Name of the model behind the scores, None where there are none."""
+        return self.scorer.model if self.scorer else None
+
     def method(self, planned: PlannedStyle) -> Method:
         """The method of a style, ready on the device."""
         if planned.wave != self._wave:
@@ -52,12 +60,7 @@ class Loaded:
 
     def ready(self, styles: Sequence[PlannedStyle]) -> list[ReadyStyle]:
         """Representations and score targets of a shard's styles; computes a representation that got lost."""
-        missing = [s for s in styles if s.representation not in self.store.keys(s.method.name)]
-        self.represent(missing)
-        return [
-            ReadyStyle(style, self.store.get(style.method.name, style.representation), self._target(style))
-            for style in styles
-        ]
+        return [ReadyStyle(style, self._representation(style), self._target(style)) for style in styles]
 
     def represent(self, styles: Sequence[PlannedStyle]) -> int:
         """Compute and publish what the store lacks of some styles; gives how many were computed here."""
@@ -68,14 +71,21 @@ class Loaded:
                 computed += self._compute(settings.name, [group[key] for key in missing])
         return computed
 
+    def _representation(self, style: PlannedStyle) -> Representation:
+        try:
+            return self.store.get(style.method.name, style.representation)
+        except FileNotFoundError:
+            self.represent([style])
+            return self.store.get(style.method.name, style.representation)
+
     def _compute(self, name: str, styles: list[PlannedStyle]) -> int:
         """Compute those that no other process is at; wait for the others' once ours are done."""
         with self.store.lease(name, [style.representation for style in styles]) as mine:
             ours = [style for style in styles if style.representation in mine]
-            loaded = [load_style(style) for style in ours]
-            representations = self.method(ours[0]).represent(loaded) if ours else []
-            for style, representation in zip(ours, representations, strict=True):
-                self.store.put(name, style.representation, representation)
+            for batch in _load_in_batches(ours):
+                representations = self.method(ours[0]).represent([style for _, style in batch])
+                for (planned, _), representation in zip(batch, representations, strict=True):
+                    self.store.put(name, planned.representation, representation)
         for style in styles:
             self.store.wait(name, style.representation)
         return len(ours)
@@ -86,6 +96,21 @@ class Loaded:
         if style.digest not in self._targets:
             self._targets[style.digest] = self.scorer.prepare([load_style(style)])[0]
         return self._targets[style.digest]
+
+
+def _load_in_batches(styles: Iterable[PlannedStyle]) -> Iterator[list[tuple[PlannedStyle, Style]]]:
+    """Styles with their pictures, as many together as `STYLE_BYTES` hold."""
+    batch: list[tuple[PlannedStyle, Style]] = []
+    held = 0
+    for planned in styles:
+        style = load_style(planned)
+        batch.append((planned, style))
+        held += sum(r.image_CHW.nbytes for r in style.references if r.image_CHW is not None)
+        if held > STYLE_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
 
 
 def load_style(planned: PlannedStyle) -> Style:

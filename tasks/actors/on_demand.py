@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Self
 
-from tasks.actors.cluster import Share, cluster_resources, connected, divide
+from tasks.actors.cluster import Share, cluster_nodes, connected, divide
 from tasks.actors.orders import ActorSettings
 from tasks.actors.pool import Pool, open_pool
 from tasks.actors.settings import ResourceSettings
@@ -30,7 +30,7 @@ class PoolOnDemand:
     def share(self) -> Share:
         """What each actor will take. Raises RequestError where the cluster has no room."""
         self._stack.enter_context(connected(os.environ.get("RAY_ADDRESS")))
-        return divide(self.resources, cluster_resources())
+        return divide(self.resources, cluster_nodes())
 
     @cached_property
     def pool(self) -> Pool:
@@ -41,7 +41,7 @@ class PoolOnDemand:
             store=self.store,
             clip=self.clip,
             device=share.device,
-            threads=share.cpus,
+            threads=share.threads,
             batch_pixels=share.batch_pixels,
             gpu_share=share.gpus,
             actors=share.actors,

@@ -10,19 +10,32 @@ from tasks.images.settings import ImageSettings
 from tasks.plan import Plan, PlannedPiece
 from tasks.styles import PlannedStyle
 
+# Pixels in one pass through a network. On a CPU small passes stay in the caches; a GPU wants to be filled.
+BATCH_PIXELS = {"cpu": 2**19, "cuda": 16 * 2**20}
+
 
 @dataclass(frozen=True)
 class ActorSettings:
-    """What an actor is made with; the same for every actor of a run."""
+    """What an actor is made with; the same for every actor of a run. `batch_pixels` None: by the device."""
 
     output: str
     store: str
     clip: str
-    device: str
-    threads: int
-    batch_pixels: int
+    device: str = "cpu"
+    threads: int = 1
+    batch_pixels: int | None = None
     gpu_share: float = 0.0
     actors: int = 1
+
+    @property
+    def limit_pixels(self) -> int:
+        """Pixels in one pass through a network."""
+        return self.batch_pixels or BATCH_PIXELS[self.device]
+
+    @property
+    def codec_threads(self) -> int:
+        """Threads that read, decode and encode: two at least, so that neither side waits for the other."""
+        return max(2, self.threads)
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,11 @@ class ShardOrder:
     pieces: tuple[Piece, ...]
     attempt: int = 0
     excluded: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The shard's name in the chain: (plan, shard)."""
+        return self.plan, self.shard
 
     @property
     def pairs(self) -> int:

@@ -1,13 +1,12 @@
 """From a batch of contents to stylized pixels and scores: contents encoded once, pairs rendered in chunks.
 
-Dimension key: N contents, P outputs (pairs), C channels, H height, W width; h, w are padded sides.
+Dimension key: N contents, P outputs (pairs), D embedding, C channels, H height, W width; h, w are padded sides.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,8 +15,9 @@ from torch import Tensor
 
 from tasks.actors.contents import ShardContent, padded_size
 from tasks.actors.loaded import Loaded, ReadyStyle
+from tasks.actors.stages import StageClock
 from tasks.images.fitting import Pixels
-from tasks.images.padding import pad_to_stride, to_pixels, to_tensor
+from tasks.images.padding import pad_to_stride, to_pixels
 from tasks.methods.base import Content, Pairs
 from tasks.records import ImageError
 from tasks.styles import pair_seed
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from tasks.scores.clip import Scores
 
 Item = TypeVar("Item")
-# torch.OutOfMemoryError is a RuntimeError, and so is what the CPU allocator raises.
-MEMORY_ERRORS = (RuntimeError, MemoryError)
+# (row in the batch of contents, index into the shard's styles)
+RowStyle = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A stylized pair: its 8-bit pixels, before the codec, and what making them took."""
+    """A stylized pair: its 8-bit pixels, before the codec, and its share of the time that made them."""
 
     content: ShardContent
     style: ReadyStyle
@@ -43,11 +43,12 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Failed:
-    """A pair that could not be stylized, and why."""
+    """A pair that could not be stylized, why, and at which stage."""
 
     content: ShardContent
     style: ReadyStyle
     error: ImageError
+    stage: str
 
 
 @dataclass(frozen=True)
@@ -61,89 +62,113 @@ class EncodedBatch:
 
 
 class BatchRenderer:
-    """Renders batches of equal padded size in every style of a shard. Out of memory halves what was tried."""
+    """Renders batches of equal padded size in every style of a shard.
 
-    def __init__(
-        self,
-        loaded: Loaded,
-        styles: Sequence[ReadyStyle],
-        seed: int,
-        timed: Callable[[str], AbstractContextManager[None]],
-    ) -> None:
-        self.loaded, self.styles, self.seed, self.timed = loaded, styles, seed, timed
+    Where memory runs out the batch is halved, and `limit_pixels` falls with it for the rest of the shard.
+    """
+
+    def __init__(self, loaded: Loaded, styles: Sequence[ReadyStyle], seed: int, clock: StageClock) -> None:
+        self.loaded, self.styles, self.seed, self.clock = loaded, styles, seed, clock
         self.methods = [loaded.method(style.planned) for style in styles]
         self.stride = styles[0].planned.method.stride
+        self.limit_pixels = loaded.settings.limit_pixels
 
     def render(self, contents: Sequence[ShardContent]) -> Iterator[Rendered | Failed]:
         """Every pair of a batch of contents with the styles."""
-        try:
-            encoded = self._encode(contents)
-        except MEMORY_ERRORS as error:
-            for half in _halves(contents, error):
+        encoded = self._encode_or_none(contents)
+        if encoded is not None:
+            height, width = padded_size(contents[0], self.stride)
+            for members in self._same_settings():
+                # A style's pairs come together, so that a method may keep what it derives from a style.
+                pairs = [(row, style) for style in members for row in range(len(contents))]
+                yield from self._render_chunks(encoded, pairs, height * width)
+        elif len(contents) > 1:
+            for half in _halves(contents):
                 yield from self.render(half)
-            if len(contents) == 1:
-                yield from (Failed(contents[0], style, _out_of_memory()) for style in self.styles)
-            return
-        height, width = padded_size(contents[0], self.stride)
-        limit = max(1, self.loaded.settings.batch_pixels // (height * width))
-        for members in self._same_settings():
-            pairs = [(row, style) for row in range(len(contents)) for style in members]
-            for start in range(0, len(pairs), limit):
-                yield from self._render(encoded, pairs[start : start + limit])
+        else:
+            yield from (Failed(contents[0], style, _out_of_memory(), "encode") for style in self.styles)
 
-    def _render(self, encoded: EncodedBatch, pairs: Sequence[tuple[int, int]]) -> Iterator[Rendered | Failed]:
+    def _render_chunks(
+        self, encoded: EncodedBatch, pairs: Sequence[RowStyle], pixels: int
+    ) -> Iterator[Rendered | Failed]:
+        start = 0
+        while start < len(pairs):
+            chunk = pairs[start : start + max(1, self.limit_pixels // pixels)]
+            outcomes = self._render_or_none(encoded, chunk)
+            if outcomes is not None:
+                yield from outcomes
+                start += len(chunk)
+            elif len(chunk) > 1:
+                self.limit_pixels = len(chunk) // 2 * pixels
+            else:
+                row, style = chunk[0]
+                yield Failed(encoded.contents[row], self.styles[style], _out_of_memory(), "render")
+                start += 1
+
+    # The tensors of a pass that ran out of memory live as long as its exception: both are gone once these two
+    # return, so that the next, smaller pass has the room.
+    def _encode_or_none(self, contents: Sequence[ShardContent]) -> EncodedBatch | None:
         try:
-            yield from self._render_at_once(encoded, pairs)
-        except MEMORY_ERRORS as error:
-            for half in _halves(pairs, error):
-                yield from self._render(encoded, half)
-            if len(pairs) == 1:
-                row, style = pairs[0]
-                yield Failed(encoded.contents[row], self.styles[style], _out_of_memory())
+            return self._encode(contents)
+        except (RuntimeError, MemoryError) as error:
+            _check_is_memory(error)
+        _free_memory()
+        return None
+
+    def _render_or_none(self, encoded: EncodedBatch, pairs: Sequence[RowStyle]) -> list[Rendered | Failed] | None:
+        try:
+            return self._render(encoded, pairs)
+        except (RuntimeError, MemoryError) as error:
+            _check_is_memory(error)
+        _free_memory()
+        return None
 
     def _encode(self, contents: Sequence[ShardContent]) -> EncodedBatch:
         started = time.perf_counter()
         pictures = [content.picture.pixels_HWC for content in contents]
-        with self.timed("encode"):
-            padded = [pad_to_stride(to_tensor([picture]), self.stride) for picture in pictures]
-            images_NChw = torch.cat(padded).to(self.loaded.settings.device)
-            content = self.methods[0].encode(images_NChw)
-        with self.timed("score"):
+        with self.clock.timed("encode"):
+            content = self.methods[0].encode(self._to_images(pictures))
+        with self.clock.timed("score"):
             embeddings_ND = self.loaded.scorer.embed_contents(pictures) if self.loaded.scorer else None
         return EncodedBatch(contents, content, embeddings_ND, time.perf_counter() - started)
 
-    def _render_at_once(self, encoded: EncodedBatch, pairs: Sequence[tuple[int, int]]) -> list[Rendered | Failed]:
+    def _to_images(self, pictures: Sequence[Pixels]) -> Tensor:
+        """Pictures of one padded size as images_NChw on the device; they travel there as bytes."""
+        padded = [pad_to_stride(torch.from_numpy(p).permute(2, 0, 1)[None], self.stride) for p in pictures]
+        bytes_NChw = torch.cat(padded).to(self.loaded.settings.device)
+        return bytes_NChw.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+
+    def _render(self, encoded: EncodedBatch, pairs: Sequence[RowStyle]) -> list[Rendered | Failed]:
         started = time.perf_counter()
-        rows, indices = [row for row, _ in pairs], [style for _, style in pairs]
-        contents = [encoded.contents[row] for row in rows]
-        styles = [self.styles[index] for index in indices]
-        seeds = [
-            pair_seed(self.seed, content.entry.content_id, style.planned.digest)
-            for content, style in zip(contents, styles, strict=True)
-        ]
-        used = sorted(set(indices))
-        with self.timed("render"):
-            reps = [self.styles[index].representation for index in used]
-            which = Pairs(rows, [used.index(index) for index in indices], seeds)
-            images_PChw = self.methods[indices[0]].render(encoded.content, reps, which)
+        contents = [encoded.contents[row] for row, _ in pairs]
+        styles = [self.styles[index] for _, index in pairs]
+        with self.clock.timed("render"):
+            images_PChw = self._stylize(encoded.content, pairs, contents)
             finite = torch.isfinite(images_PChw).flatten(1).all(1).tolist()
             pixels_PhwC = to_pixels(images_PChw)
-        pictures = [
-            pixels_hwC[: content.picture.pixels_HWC.shape[0], : content.picture.pixels_HWC.shape[1]]
-            for pixels_hwC, content in zip(pixels_PhwC, contents, strict=True)
-        ]
-        scores = self._score(encoded, rows, pictures, styles)
-        each = (time.perf_counter() - started) / len(pairs) + encoded.seconds / (
-            len(encoded.contents) * len(self.styles)
-        )
+        pictures = [_crop(pixels, content) for pixels, content in zip(pixels_PhwC, contents, strict=True)]
+        scores = self._score(encoded, [row for row, _ in pairs], pictures, styles)
+        share = encoded.seconds / (len(encoded.contents) * len(self.styles))
+        seconds = share + (time.perf_counter() - started) / len(pairs)
         return [
-            Rendered(content, style, picture, score, each)
+            Rendered(content, style, picture, score, seconds)
             if is_finite
-            else Failed(content, style, ImageError("not_finite", "The method gave no finite picture."))
+            else Failed(content, style, ImageError("not_finite", "The method gave no finite picture."), "render")
             for content, style, picture, score, is_finite in zip(
                 contents, styles, pictures, scores, finite, strict=True
             )
         ]
+
+    def _stylize(self, content: Content, pairs: Sequence[RowStyle], contents: Sequence[ShardContent]) -> Tensor:
+        """One call of `render`: images_PChw."""
+        used = sorted({index for _, index in pairs})
+        seeds = [
+            pair_seed(self.seed, content.entry.content_id, self.styles[index].planned.digest)
+            for content, (_, index) in zip(contents, pairs, strict=True)
+        ]
+        which = Pairs([row for row, _ in pairs], [used.index(index) for _, index in pairs], seeds)
+        reps = [self.styles[index].representation for index in used]
+        return self.methods[used[0]].render(content, reps, which)
 
     def _score(
         self, encoded: EncodedBatch, rows: list[int], pictures: list[Pixels], styles: list[ReadyStyle]
@@ -151,7 +176,7 @@ class BatchRenderer:
         if self.loaded.scorer is None or encoded.embeddings_ND is None:
             return [None] * len(pictures)
         targets = [style.targets for style in styles if style.targets]
-        with self.timed("score"):
+        with self.clock.timed("score"):
             return self.loaded.scorer.score(pictures, encoded.embeddings_ND[rows], targets)
 
     def _same_settings(self) -> list[list[int]]:
@@ -162,16 +187,25 @@ class BatchRenderer:
         return list(groups.values())
 
 
-def _halves(items: Sequence[Item], error: Exception) -> list[Sequence[Item]]:
-    """Two halves to try after memory ran out, none where one item was too much; raises any other error."""
-    text = str(error).lower()
-    out = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "memory" in text
-    if not out:
+def _crop(pixels_hwC: Pixels, content: ShardContent) -> Pixels:
+    height, width = content.picture.pixels_HWC.shape[:2]
+    return pixels_hwC[:height, :width]
+
+
+def _halves(items: Sequence[Item]) -> list[Sequence[Item]]:
+    middle = len(items) // 2
+    return [items[:middle], items[middle:]]
+
+
+def _check_is_memory(error: Exception) -> None:
+    """Raise any error that does not say that memory ran out; torch's CPU allocator says so only in its text."""
+    if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(error):
         raise error
+
+
+def _free_memory() -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    middle = len(items) // 2
-    return [items[:middle], items[middle:]] if middle else []
 
 
 def _out_of_memory() -> ImageError:

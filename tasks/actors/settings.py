@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,7 +17,11 @@ class ResourceSettings(BaseModel):
         "auto",
         description="Share of a GPU for each actor: 0.5 packs two on one, 0 is CPU; auto: 1 where there are any.",
     )
-    cpus_per_actor: int = Field(1, ge=1, description="CPU threads of an actor: torch's, and as many for codecs.")
+    cpus_per_actor: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="CPU threads of an actor: torch's, and as many for codecs; auto: 1, or beside a GPU its part "
+        "of the cores.",
+    )
     batch_megapixels: float | Literal["auto"] = Field(
         "auto", description="Pixels in one pass through a network; auto: small on a CPU, 16 on a GPU."
     )

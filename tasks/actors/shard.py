@@ -3,194 +3,190 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
 from tasks.actors.contents import ShardContent, batch_contents, padded_size, read_contents
-from tasks.actors.loaded import Loaded, ReadyStyle
+from tasks.actors.loaded import Loaded
 from tasks.actors.orders import ShardOrder
 from tasks.actors.render import BatchRenderer, Failed, Rendered
+from tasks.actors.rows import failure_row, record_row
+from tasks.actors.stages import StageClock
 from tasks.corpus import open_corpus
+from tasks.corpus.base import Corpus
 from tasks.dataset.footer import ShardFooter, SizeFill
 from tasks.dataset.sink import ShardSpool, commit, new_token, picture_path
 from tasks.images.encoding import encode, suffix
 from tasks.images.fitting import Pixels
-from tasks.records import ImageError, carried_name
-from tasks.styles import pair_seed
+from tasks.records import ImageError
+from tasks.styles import PlannedStyle
 
-# Called before each batch with the contents in hand and the number of records made: what the journal keeps.
+# Called with the contents in hand and the number of records made, before contents are touched: the journal.
 Note = Callable[[list[str], int], None]
+
+# Stylized pictures that wait for a codec thread.
+COMPRESSING_BYTES = 2**27
+COMPRESSING_PER_THREAD = 8
+READ_AHEAD_PER_THREAD = 2
 
 
 def stylize_shard(loaded: Loaded, order: ShardOrder, note: Note) -> ShardFooter:
-    """Make and commit a shard. An ImageError is a failed record; anything else fails the shard."""
-    run = ShardRun(loaded, order, note)
-    with ShardSpool(run.corpus.carried) as spool, ThreadPoolExecutor(2 * loaded.settings.threads) as pool:
-        with run.timed("busy"):
-            run.fill(spool, pool)
-        return commit(loaded.output, spool, run.footer())
+    """Make and commit a shard. An ImageError is a failed record; anything else fails the shard.
+
+    Gives the footer that stands; the seconds of the commit are in this copy alone, since they come after it.
+    """
+    with open_run(loaded, order, note) as run:
+        with run.clock.timed("busy"):
+            run.fill()
+        footer = run.footer()
+        with run.clock.timed("busy"), run.clock.timed("publish"):
+            standing = commit(loaded.output, run.spool, footer)
+        return standing.model_copy(update={"seconds": run.clock.seconds()})
 
 
 def rehearse_shard(loaded: Loaded, order: ShardOrder, note: Note) -> None:
     """Do a shard's work and throw it away: to learn whether a content kills its process."""
-    run = ShardRun(loaded, order, note)
-    with ShardSpool(run.corpus.carried) as spool, ThreadPoolExecutor(2 * loaded.settings.threads) as pool:
-        run.fill(spool, pool)
+    with open_run(loaded, order, note) as run:
+        run.fill()
+
+
+@contextmanager
+def open_run(loaded: Loaded, order: ShardOrder, note: Note) -> Iterator[ShardRun]:
+    """An attempt at a shard, with its spool on local disk and its threads; both end with the block."""
+    corpus = open_corpus(order.corpus)
+    with ShardSpool(corpus.carried) as spool, ThreadPoolExecutor(loaded.settings.codec_threads) as pool:
+        yield ShardRun(loaded, order, corpus, spool, pool, note)
 
 
 class ShardRun:
-    """One attempt at a shard: batches of contents become rows in a spool."""
+    """One attempt at a shard: batches of contents become rows in a spool.
 
-    def __init__(self, loaded: Loaded, order: ShardOrder, note: Note) -> None:
-        self.loaded, self.order, self.note = loaded, order, note
-        self.corpus = open_corpus(order.corpus)
-        self.seconds: defaultdict[str, float] = defaultdict(float)
-        self.batches: dict[tuple[int, int], list[int]] = {}
-        self.source_bytes = 0
-        self.rows = 0
+    Networks run on the calling thread; reading, decoding and encoding on those of the pool. Every queue between
+    them is bounded by count and by bytes.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        order: ShardOrder,
+        corpus: Corpus,
+        spool: ShardSpool,
+        pool: ThreadPoolExecutor,
+        note: Note,
+    ) -> None:
+        self.loaded, self.order, self.corpus = loaded, order, corpus
+        self.spool, self.clock = spool, StageClock()
+        self._pool, self._note = pool, note
+        self._places = {style.digest: place for place, style in enumerate(order.styles)}
+        self._batches: dict[tuple[int, int], list[int]] = {}
         self._in_hand: dict[str, None] = {}
         self._compressing: deque[tuple[Rendered, Future[tuple[bytes, float]]]] = deque()
+        self._compressing_bytes = 0
+        self._source_bytes = 0
+        self._rows = 0
 
-    def fill(self, spool: ShardSpool, pool: ThreadPoolExecutor) -> None:
+    def fill(self) -> None:
         """Stylize every content in every style; the rows go to the spool."""
-        self.spool, self.pool = spool, pool
-        with self.timed("load"):
+        with self.clock.timed("load"):
             styles = self.loaded.ready(self.order.styles)
-            renderer = BatchRenderer(self.loaded, styles, self.order.seed, self.timed)
-        self._places = {style.planned.digest: place for place, style in enumerate(styles)}
-        limit = self.loaded.settings.batch_pixels
-        for batch in batch_contents(self._decoded(styles), renderer.stride, limit):
-            self.note(list(self._in_hand), self.rows)
-            self.batches.setdefault(padded_size(batch[0], renderer.stride), []).append(len(batch))
-            for rendered in renderer.render(batch):
-                self._take(rendered)
-            for content in batch:
-                self._in_hand.pop(content.entry.content_id, None)
+            renderer = BatchRenderer(self.loaded, styles, self.order.seed, self.clock)
+        for batch in batch_contents(self._decoded(), renderer.stride, lambda: renderer.limit_pixels):
+            self._batches.setdefault(padded_size(batch[0], renderer.stride), []).append(len(batch))
+            for outcome in renderer.render(batch):
+                self._take(outcome)
+            self._finish(batch)
+            self._announce(())
         self._collect(down_to=0)
-        self.note([], self.rows)
+        self._announce(())
 
     def footer(self) -> ShardFooter:
         """What the attempt says of itself; the sink adds the counts."""
-        order = self.order
+        order, settings = self.order, self.loaded.settings
         return ShardFooter(
             plan=order.plan,
             shard=order.shard,
             plan_digest=order.plan_digest,
             token=new_token(),
             attempt=order.attempt,
-            seconds={stage: round(seconds, 4) for stage, seconds in sorted(self.seconds.items())},
-            batches=[self._size_fill(size) for size in sorted(self.batches)],
-            actors=self.loaded.settings.actors,
-            source_bytes=self.source_bytes,
-            device=self.loaded.settings.device,
+            seconds=self.clock.seconds(),
+            batches=[self._size_fill(size) for size in sorted(self._batches)],
+            actors=settings.actors,
+            source_bytes=self._source_bytes,
+            device=settings.device,
         )
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add a block's time to its stage."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] += time.perf_counter() - started
-
-    def _decoded(self, styles: list[ReadyStyle]) -> Iterator[ShardContent]:
+    def _decoded(self) -> Iterator[ShardContent]:
         """Contents with a picture; the others become failed records on their way."""
-        contents = read_contents(self.corpus, self.order, self.pool, depth=4 * self.loaded.settings.threads)
+        depth = READ_AHEAD_PER_THREAD * self.loaded.settings.codec_threads
+        contents = read_contents(self.corpus, self.order, self._pool, depth, self._announce)
         while True:
-            with self.timed("wait"):
+            with self.clock.timed("wait"):
                 content = next(contents, None)
             if content is None:
                 return
-            self.seconds["read"] += content.read_seconds
-            self.seconds["decode"] += content.decode_seconds
-            self.source_bytes += len(content.entry.data or b"")
-            self._in_hand[content.entry.content_id] = None
+            self.clock.add("read", content.read_seconds)
+            self.clock.add("decode", content.decode_seconds)
+            self._source_bytes += content.source_bytes
             if isinstance(content.outcome, ImageError):
-                for style in styles:
+                for style in self.order.styles:
                     self._fail(content, style, content.outcome, content.stage)
+                self._finish([content])
             else:
                 yield content
 
-    def _take(self, rendered: Rendered | Failed) -> None:
-        """Send pixels to the codec threads; at most a few pictures wait there."""
-        if isinstance(rendered, Failed):
-            self._fail(rendered.content, rendered.style, rendered.error, "render")
+    def _announce(self, content_ids: Sequence[str]) -> None:
+        """Tell the journal what is in hand before it is touched: a process that dies then is charged to it."""
+        self._in_hand.update(dict.fromkeys(content_ids))
+        self._note(list(self._in_hand), self._rows)
+
+    def _finish(self, contents: Sequence[ShardContent]) -> None:
+        for content in contents:
+            self._in_hand.pop(content.entry.content_id, None)
+
+    def _take(self, outcome: Rendered | Failed) -> None:
+        """Send pixels to the codec threads; what waits there is bounded."""
+        if isinstance(outcome, Failed):
+            self._fail(outcome.content, outcome.style.planned, outcome.error, outcome.stage)
             return
-        self._compressing.append((rendered, self.pool.submit(self._compress, rendered.pixels_HWC)))
-        self._collect(down_to=8 * self.loaded.settings.threads)
+        self._compressing.append((outcome, self._pool.submit(self._compress, outcome.pixels_HWC)))
+        self._compressing_bytes += outcome.pixels_HWC.nbytes
+        self._collect(down_to=COMPRESSING_PER_THREAD * self.loaded.settings.codec_threads)
 
     def _compress(self, pixels_HWC: Pixels) -> tuple[bytes, float]:
         started = time.perf_counter()
         return encode(pixels_HWC, self.order.images), time.perf_counter() - started
 
     def _collect(self, down_to: int) -> None:
-        while len(self._compressing) > down_to:
+        """Take finished pictures from the codec threads until at most so many, and so many bytes, wait."""
+        while len(self._compressing) > down_to or self._compressing_bytes > COMPRESSING_BYTES:
             rendered, future = self._compressing.popleft()
-            with self.timed("wait_codec"):
+            self._compressing_bytes -= rendered.pixels_HWC.nbytes
+            with self.clock.timed("wait_codec"):
                 picture, seconds = future.result()
-            self.seconds["compress"] += seconds
-            self._record(rendered, picture)
+            self.clock.add("compress", seconds)
+            self._record(rendered, picture, seconds)
 
-    def _record(self, rendered: Rendered, picture: bytes) -> None:
-        content, style = rendered.content, rendered.style
-        height, width = rendered.pixels_HWC.shape[:2]
-        row = self._row(content, style) | {
-            "width": width,
-            "height": height,
-            "source_width": content.picture.source_width,
-            "source_height": content.picture.source_height,
-            "seconds": rendered.seconds,
-        }
-        if rendered.scores is not None:
-            row |= {name: getattr(rendered.scores, name) for name in SCORES}
-            row["clip_model"] = self.loaded.settings.clip
-        path = picture_path(content.entry.content_id, style.planned.name, suffix(self.order.images))
-        self.spool.add_record(self._order_of(content, style), row, picture, path)
-        self.rows += 1
+    def _record(self, rendered: Rendered, picture: bytes, compress_seconds: float) -> None:
+        content, style = rendered.content, rendered.style.planned
+        seconds = rendered.seconds + compress_seconds + self._share(content)
+        row = record_row(self.order, style, rendered, seconds, self.loaded.clip_model)
+        path = picture_path(content.entry.content_id, style.name, suffix(self.order.images))
+        self.spool.add_record((self._places[style.digest], content.place), row, picture, path)
+        self._rows += 1
 
-    def _fail(self, content: ShardContent, style: ReadyStyle, error: ImageError, stage: str) -> None:
-        row = self._row(content, style) | {
-            "error_class": error.reason,
-            "error_message": str(error),
-            "error_stage": stage,
-            "seconds": 0.0,
-        }
-        self.spool.add_failure(self._order_of(content, style), row)
-        self.rows += 1
+    def _fail(self, content: ShardContent, style: PlannedStyle, error: ImageError, stage: str) -> None:
+        row = failure_row(self.order, style, content, error, stage, self._share(content))
+        self.spool.add_failure((self._places[style.digest], content.place), row)
+        self._rows += 1
 
-    def _row(self, content: ShardContent, style: ReadyStyle) -> dict[str, Any]:
-        """What a record and a failure have in common."""
-        entry, planned, order = content.entry, style.planned, self.order
-        return {
-            "content_id": entry.content_id,
-            "content_uri": entry.content_uri,
-            "content_version": entry.content_version,
-            "style": planned.name,
-            "style_digest": planned.digest,
-            "method": planned.method.name,
-            "method_version": planned.method.version,
-            "weights_digest": planned.weights_digest,
-            "representation": planned.representation,
-            **{carried_name(name): value for name, value in entry.columns.items()},
-            "strength": getattr(planned.method, "strength", None),
-            "seed": pair_seed(order.seed, entry.content_id, planned.digest),
-            "plan": order.plan,
-            "shard": order.shard,
-            "attempt": order.attempt,
-        }
-
-    def _order_of(self, content: ShardContent, style: ReadyStyle) -> tuple[int, int]:
-        return self._places[style.planned.digest], content.place
+    def _share(self, content: ShardContent) -> float:
+        """A record's part of the time that reading and decoding its content took."""
+        return (content.read_seconds + content.decode_seconds) / len(self.order.styles)
 
     def _size_fill(self, size: tuple[int, int]) -> SizeFill:
-        counts = self.batches[size]
-        room = max(1, self.loaded.settings.batch_pixels // (size[0] * size[1]))
+        counts = self._batches[size]
+        room = max(1, self.loaded.settings.limit_pixels // (size[0] * size[1]))
         fill = sum(counts) / (len(counts) * room)
         return SizeFill(height=size[0], width=size[1], images=sum(counts), batches=len(counts), fill=min(1.0, fill))
-
-
-SCORES = ("clip_text", "clip_image", "clip_content", "clip_direction")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -18,44 +19,55 @@ from tasks.styles import PlannedStyle
 
 @ray.remote
 class Stylizer:
-    """Loads each network once and keeps it; does one thing at a time."""
+    """Loads each network once and keeps it; does one thing at a time.
 
-    def __init__(self, settings: ActorSettings, slot: int, journal: Any) -> None:
-        _limit(settings)
-        self._slot, self._journal = slot, journal
+    Nothing is opened while it is constructed: an error there would reach the driver as a death, without its cause.
+    """
+
+    def __init__(self, settings: ActorSettings, slot: int, journal: str) -> None:
+        self._settings, self._slot = settings, slot
+        self._loaded: Loaded | None = None
+        self._journal = ray.get_actor(journal)
         self._node = ray.get_runtime_context().get_node_id()
-        self._loaded = Loaded(settings)
 
-    def describe(self) -> dict[str, object]:
-        """Where this actor runs: process, node, and the ids of the GPUs it is pinned to."""
+    def describe(self) -> dict[str, Any]:
+        """Where this actor runs, ready for work: process, node, the ids of its GPUs, and the device it uses."""
         gpus = ray.get_runtime_context().get_accelerator_ids().get("GPU", [])
-        return {"pid": os.getpid(), "node": self._node, "gpus": gpus}
+        return {"pid": os.getpid(), "node": self._node, "gpus": gpus, "device": self._load().settings.device}
 
     def represent(self, styles: list[PlannedStyle]) -> int:
         """Compute what the store lacks of these styles; gives how many were computed here."""
-        return self._loaded.represent(styles)
+        return self._load().represent(styles)
 
     def stylize(self, order: ShardOrder) -> ShardFooter:
-        """Make and commit a shard; gives the footer that stands."""
-        return stylize_shard(self._loaded, order, self._note(order))
+        """Make and commit a shard; gives the footer that stands, without the failures that it carries."""
+        footer = stylize_shard(self._load(), order, self._note(order))
+        return footer.model_copy(update={"failures": ""})
 
     def rehearse(self, order: ShardOrder) -> None:
         """Do the work and throw it away."""
-        rehearse_shard(self._loaded, order, self._note(order))
+        rehearse_shard(self._load(), order, self._note(order))
+
+    def _load(self) -> Loaded:
+        if self._loaded is None:
+            self._loaded = Loaded(_take_share(self._settings))
+        return self._loaded
 
     def _note(self, order: ShardOrder) -> Note:
-        shard = (order.plan, order.shard, order.attempt)
+        shard = (*order.key, order.attempt)
 
         def note(in_hand: list[str], rows: int) -> None:
             # Waited for: a note that is still on its way when the process dies says nothing.
             ray.get(self._journal.note.remote(self._slot, JournalEntry(shard, tuple(in_hand), self._node, rows)))
 
-        note(["(starting)"], 0)
+        note([], 0)
         return note
 
 
-def _limit(settings: ActorSettings) -> None:
-    """Keep to our share: Ray only counts it."""
+def _take_share(settings: ActorSettings) -> ActorSettings:
+    """Keep to our share, which Ray only counts; where torch has no GPU, the device is the CPU, and says so."""
     torch.set_num_threads(settings.threads)
-    if settings.device == "cuda" and 0 < settings.gpu_share < 1:
+    device = "cuda" if settings.gpu_share and torch.cuda.is_available() else "cpu"
+    if device == "cuda" and settings.gpu_share < 1:
         torch.cuda.set_per_process_memory_fraction(settings.gpu_share)
+    return replace(settings, device=device)

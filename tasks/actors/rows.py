@@ -1,0 +1,66 @@
+"""Rows of a shard: what is known of a pair, as the columns of a record or of a failure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tasks.actors.contents import ShardContent
+from tasks.actors.orders import ShardOrder
+from tasks.actors.render import Rendered
+from tasks.records import SCORE_FIELDS, ImageError, carried_name
+from tasks.styles import PlannedStyle, pair_seed
+
+SCORES = tuple(field.name for field in SCORE_FIELDS if field.name != "clip_model")
+
+
+def record_row(
+    order: ShardOrder, style: PlannedStyle, rendered: Rendered, seconds: float, clip_model: str | None
+) -> dict[str, Any]:
+    """A stylized pair, but for its picture."""
+    height, width = rendered.pixels_HWC.shape[:2]
+    picture = rendered.content.picture
+    row = _pair_row(order, style, rendered.content) | {
+        "width": width,
+        "height": height,
+        "source_width": picture.source_width,
+        "source_height": picture.source_height,
+        "seconds": seconds,
+    }
+    if rendered.scores is not None:
+        row |= {name: getattr(rendered.scores, name) for name in SCORES}
+        row["clip_model"] = clip_model
+    return row
+
+
+def failure_row(
+    order: ShardOrder, style: PlannedStyle, content: ShardContent, error: ImageError, stage: str, seconds: float
+) -> dict[str, Any]:
+    """A pair that could not be stylized, and why."""
+    return _pair_row(order, style, content) | {
+        "error_class": error.reason,
+        "error_message": str(error),
+        "error_stage": stage,
+        "seconds": seconds,
+    }
+
+
+def _pair_row(order: ShardOrder, style: PlannedStyle, content: ShardContent) -> dict[str, Any]:
+    """What a record and a failure have in common."""
+    entry = content.entry
+    return {
+        "content_id": entry.content_id,
+        "content_uri": entry.content_uri,
+        "content_version": entry.content_version,
+        "style": style.name,
+        "style_digest": style.digest,
+        "method": style.method.name,
+        "method_version": style.method.version,
+        "weights_digest": style.weights_digest,
+        "representation": style.representation,
+        **{carried_name(name): value for name, value in entry.columns.items()},
+        "strength": getattr(style.method, "strength", None),
+        "seed": pair_seed(order.seed, entry.content_id, style.digest),
+        "plan": order.plan,
+        "shard": order.shard,
+        "attempt": order.attempt,
+    }

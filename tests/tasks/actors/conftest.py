@@ -1,0 +1,28 @@
+"""Corpora, styles and shards made small enough for a CPU; one local Ray for all tests that need one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.styles import PlannedStyle
+from tests.tasks.actors.making import plan_styles, write_photographs, write_style_pictures
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six good photographs of three sizes."""
+    return write_photographs(tmp_path_factory.mktemp("corpus") / "photos", 6)
+
+
+@pytest.fixture(scope="session")
+def art(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two style pictures."""
+    return write_style_pictures(tmp_path_factory.mktemp("styles") / "art")
+
+
+@pytest.fixture(scope="session")
+def styles(art: Path) -> tuple[PlannedStyle, ...]:
+    """A style for each of the two pictures."""
+    return plan_styles(art)

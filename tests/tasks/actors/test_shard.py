@@ -1,0 +1,376 @@
+"""A shard without Ray: every pair is one record or one failure, however its batches fall."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tasks.actors import contents
+from tasks.actors import loaded as loading
+from tasks.actors.loaded import Loaded
+from tasks.actors.orders import ShardOrder
+from tasks.actors.shard import rehearse_shard, stylize_shard
+from tasks.dataset.footer import ShardFooter
+from tasks.methods.base import Content, Method, Pairs, Representation, Style
+from tasks.methods.settings import MethodSettings, open_method
+from tasks.records import RequestError
+from tasks.styles import PlannedStyle, pair_seed
+from tests.tasks.actors.making import (
+    damaged_files,
+    encoded,
+    load,
+    make_order,
+    photograph,
+    plan_styles,
+    stylize,
+    write_photographs,
+    write_style_pictures,
+)
+from tests.tasks.encoders.small_clip import save_small_clip
+
+Pair = tuple[str, str]
+
+
+def records(output: Path) -> list[dict[str, object]]:
+    return pq.read_table(output / "data" / "00001-00000.parquet").to_pylist()
+
+
+def failures(output: Path) -> list[dict[str, object]]:
+    return pq.read_table(output / "failures" / "00001-00000.parquet").to_pylist()
+
+
+def pixels(output: Path) -> dict[Pair, np.ndarray]:
+    return {
+        (str(row["content_id"]), str(row["style"])): np.asarray(Image.open(BytesIO(row["image"]["bytes"]))).astype(int)  # type: ignore[index]
+        for row in records(output)
+    }
+
+
+def furthest(ours: dict[Pair, np.ndarray], theirs: dict[Pair, np.ndarray]) -> int:
+    assert ours.keys() == theirs.keys()
+    return max(int(np.abs(ours[pair] - theirs[pair]).max()) for pair in ours)
+
+
+def test_every_pair_is_one_record_or_one_failure_with_its_reason(tmp_path: Path, art: Path) -> None:
+    corpus, styles = write_photographs(tmp_path / "photos", 4), plan_styles(art)
+    for name, (data, _) in damaged_files().items():
+        (corpus / name).write_bytes(data)
+    footer = stylize(load(tmp_path / "out"), make_order(corpus, styles))
+    assert (footer.records, footer.failed) == (4 * 2, 5 * 2)
+    reasons = {(row["content_id"], row["style"]): row["error_class"] for row in failures(tmp_path / "out")}
+    wanted = {(name, style.name): reason for name, (_, reason) in damaged_files().items() for style in styles}
+    assert reasons == wanted
+    assert {row["error_stage"] for row in failures(tmp_path / "out")} == {"decode"}
+    made = [(row["content_id"], row["style"]) for row in records(tmp_path / "out")]
+    assert made == [(f"p{i:02d}.jpg", style.name) for style in styles for i in range(4)]
+
+
+def test_a_content_that_is_gone_fails_where_it_was_read(tmp_path: Path, styles: tuple[PlannedStyle, ...]) -> None:
+    corpus = write_photographs(tmp_path / "photos", 2)
+    order = make_order(corpus, styles[:1])
+    (corpus / "p01.jpg").unlink()
+    stylize(load(tmp_path / "out"), order)
+    (failure,) = failures(tmp_path / "out")
+    assert (failure["content_id"], failure["error_class"], failure["error_stage"]) == ("p01.jpg", "missing", "read")
+
+
+def test_a_record_says_what_it_is(tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]) -> None:
+    footer = stylize(load(tmp_path / "out"), make_order(photos, styles))
+    row = next(r for r in records(tmp_path / "out") if r["content_id"] == "p01.jpg" and r["style"] == "blots")
+    style = styles[1]
+    assert (row["width"], row["height"], row["source_width"], row["source_height"]) == (43, 64, 64, 96)
+    assert (row["style_digest"], row["representation"]) == (style.digest, style.representation)
+    assert (row["method"], row["method_version"], row["strength"]) == ("adain", style.method.version, 1.0)
+    assert row["weights_digest"] == style.weights_digest
+    assert row["seed"] == pair_seed(0, "p01.jpg", style.digest)
+    assert row["image"]["path"] == "p01--blots.png"  # type: ignore[index]
+    assert 0 < float(str(row["seconds"])) <= footer.seconds["busy"] + footer.seconds["decode"]
+    assert row["clip_content"] is None
+
+
+def test_batches_never_change_pixels(tmp_path: Path, styles: tuple[PlannedStyle, ...]) -> None:
+    corpus = write_photographs(tmp_path / "photos", 9)
+    order = make_order(corpus, styles)
+    fills = [
+        stylize(load(tmp_path / name, batch_pixels=size), order)
+        for name, size in (("tiny", 1), ("large", 2**24), ("again", 2**24))
+    ]
+    tiny, large, again = (pixels(tmp_path / name) for name in ("tiny", "large", "again"))
+    assert furthest(tiny, large) <= 1
+    assert furthest(large, again) == 0
+    assert [sum(size.batches for size in footer.batches) for footer in fills] == [9, 3, 3]
+
+
+def test_an_upright_copy_of_a_turned_picture_gives_the_same(tmp_path: Path, styles: tuple[PlannedStyle, ...]) -> None:
+    corpus = tmp_path / "photos"
+    corpus.mkdir()
+    upright = photograph(60, 40, seed=3)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    (corpus / "turned.png").write_bytes(encoded(upright.transpose(Image.Transpose.ROTATE_90), "png", exif=turned))
+    (corpus / "upright.png").write_bytes(encoded(upright, "png"))
+    stylize(load(tmp_path / "out"), make_order(corpus, styles[:1]))
+    made = pixels(tmp_path / "out")
+    assert made["turned.png", "bars"].shape == (40, 60, 3)
+    assert np.abs(made["turned.png", "bars"] - made["upright.png", "bars"]).max() == 0
+
+
+def test_odd_sizes_come_out_as_they_went_in(tmp_path: Path, styles: tuple[PlannedStyle, ...]) -> None:
+    corpus = tmp_path / "photos"
+    corpus.mkdir()
+    sizes = {"dot.png": (1, 1), "line.png": (300, 2), "tall.png": (7, 64), "square.png": (33, 33)}
+    for name, size in sizes.items():
+        (corpus / name).write_bytes(encoded(photograph(*size, seed=1), "png"))
+    order = make_order(corpus, styles[:1], images=make_order(corpus, styles).images.model_copy(update={"size": "keep"}))
+    stylize(load(tmp_path / "out"), order)
+    assert {name: made.shape[1::-1] for (name, _), made in pixels(tmp_path / "out").items()} == sizes
+
+
+def test_columns_of_a_table_are_carried(tmp_path: Path, styles: tuple[PlannedStyle, ...]) -> None:
+    rows = [
+        {"image": {"bytes": encoded(photograph(48, 32, seed=i)), "path": None}, "label": i % 2, "seed": i * 100}
+        for i in range(5)
+    ]
+    rows[3]["image"] = {"bytes": b"no picture at all", "path": None}
+    (tmp_path / "corpus").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "corpus" / "rows.parquet", row_group_size=2)
+    footer = stylize(load(tmp_path / "out"), make_order(tmp_path / "corpus", styles[:1]))
+    assert (footer.records, footer.failed) == (4, 1)
+    made = {row["content_id"]: row for row in records(tmp_path / "out")}
+    assert [row["label"] for row in made.values()] == [0, 1, 0, 0]
+    assert made["rows.parquet#2"]["corpus_seed"] == 200
+    (failure,) = failures(tmp_path / "out")
+    assert (failure["label"], failure["error_class"]) == (1, "not_an_image")
+
+
+def test_styles_of_different_strength_share_a_shard(tmp_path: Path, photos: Path, art: Path) -> None:
+    full, none = plan_styles(art)[0], plan_styles(art, strength=0.0)[1]
+    assert full.wave == none.wave
+    stylize(load(tmp_path / "both"), make_order(photos, (full, none)))
+    stylize(load(tmp_path / "one"), make_order(photos, (none,)))
+    both, one = pixels(tmp_path / "both"), pixels(tmp_path / "one")
+    assert furthest({pair: both[pair] for pair in one}, one) <= 1
+    assert {row["style"]: row["strength"] for row in records(tmp_path / "both")} == {"bars": 1.0, "blots": 0.0}
+
+
+def test_the_footer_adds_up(tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]) -> None:
+    footer = stylize(load(tmp_path / "out", actors=3), make_order(photos, styles))
+    assert (footer.plan, footer.shard, footer.attempt, footer.actors, footer.device) == (1, 0, 0, 3, "cpu")
+    assert sum(size.images for size in footer.batches) == 6
+    assert {(size.height, size.width) for size in footer.batches} == {(48, 64), (64, 48), (64, 64)}
+    assert all(0 < size.fill <= 1 for size in footer.batches)
+    assert footer.source_bytes == sum(path.stat().st_size for path in photos.iterdir())
+    seconds = footer.seconds
+    own = sum(seconds.get(s, 0.0) for s in ("load", "wait", "encode", "render", "wait_codec", "publish"))
+    assert 0 < own <= seconds["busy"] + 0.01
+    assert seconds["decode"] > 0 < seconds["compress"]
+    standing = pq.read_metadata(tmp_path / "out" / "data" / "00001-00000.parquet").metadata[b"atelier"]
+    assert ShardFooter.model_validate_json(standing).records == 12
+
+
+def test_a_second_attempt_finds_the_first_ones_commit(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
+) -> None:
+    order = make_order(photos, styles)
+    first = stylize(load(tmp_path / "out"), order)
+    before = (tmp_path / "out" / "data" / "00001-00000.parquet").read_bytes()
+    second = stylize(load(tmp_path / "out"), order.again())
+    assert (tmp_path / "out" / "data" / "00001-00000.parquet").read_bytes() == before
+    assert (second.token, second.attempt) == (first.token, 0)
+
+
+def test_excluded_contents_fail_and_are_not_touched(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
+) -> None:
+    order = make_order(photos, styles).again(frozenset({"p02.jpg"}))
+    footer = stylize(load(tmp_path / "out"), order)
+    assert (footer.records, footer.failed, footer.attempt) == (10, 2, 1)
+    assert {(r["content_id"], r["error_class"], r["error_stage"]) for r in failures(tmp_path / "out")} == {
+        ("p02.jpg", "process_died", "process")
+    }
+
+
+def test_a_rehearsal_touches_one_content_and_writes_nothing(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
+) -> None:
+    order = make_order(photos, styles).only("p03.jpg")
+    told: list[list[str]] = []
+    rehearse_shard(load(tmp_path / "out"), order, lambda in_hand, _: told.append(in_hand))
+    assert {content for in_hand in told for content in in_hand} == {"p03.jpg"}
+    assert not (tmp_path / "out" / "data").exists()
+
+
+def test_contents_are_announced_before_they_are_touched(
+    tmp_path: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = write_photographs(tmp_path / "photos", 40)
+    order = make_order(corpus, styles[:1])
+    announced: set[str] = set()
+    last: list[tuple[list[str], int]] = []
+    touched_early: list[str] = []
+    decode = contents._decode
+
+    def watched(item: contents._ReadEntry, order: ShardOrder) -> contents.ShardContent:
+        if item.entry.content_id not in announced:
+            touched_early.append(item.entry.content_id)
+        return decode(item, order)
+
+    def note(in_hand: list[str], rows: int) -> None:
+        announced.update(in_hand)
+        last.append((in_hand, rows))
+
+    monkeypatch.setattr(contents, "_decode", watched)
+    stylize_shard(load(tmp_path / "out", batch_pixels=1), order, note)
+    assert (touched_early, len(announced)) == ([], 40)
+    assert last[-1] == ([], 40)
+    assert max(len(in_hand) for in_hand, _ in last) < 40
+
+
+class SmallMemory:
+    """A method in a memory that holds so many pairs, or contents, at once."""
+
+    def __init__(self, method: Method, pairs: int, contents: int) -> None:
+        self.method, self.pairs, self.contents = method, pairs, contents
+        self.rendered: list[int] = []
+
+    def represent(self, styles: list[Style]) -> list[Representation]:
+        return self.method.represent(styles)
+
+    def encode(self, images_NCHW: Tensor) -> Content:
+        if len(images_NCHW) > self.contents:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return self.method.encode(images_NCHW)
+
+    def render(self, content: Content, reps: list[Representation], pairs: Pairs) -> Tensor:
+        if len(pairs) > self.pairs:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+        self.rendered.append(len(pairs))
+        return self.method.render(content, reps, pairs)
+
+
+def in_small_memory(monkeypatch: pytest.MonkeyPatch, pairs: int, contents: int) -> list[SmallMemory]:
+    made: list[SmallMemory] = []
+
+    def open_small(settings: MethodSettings, device: str) -> SmallMemory:
+        made.append(SmallMemory(open_method(settings, device), pairs, contents))
+        return made[-1]
+
+    monkeypatch.setattr(loading, "open_method", open_small)
+    return made
+
+
+def test_out_of_memory_halves_the_batch(
+    tmp_path: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = write_photographs(tmp_path / "photos", 15)
+    order = make_order(corpus, styles)
+    stylize(load(tmp_path / "roomy"), order)
+    methods = in_small_memory(monkeypatch, pairs=3, contents=2)
+    footer = stylize(load(tmp_path / "small", batch_pixels=2**24), order)
+    assert (footer.records, footer.failed) == (30, 0)
+    assert furthest(pixels(tmp_path / "small"), pixels(tmp_path / "roomy")) <= 1
+    assert max(methods[0].rendered) <= 3
+
+
+def test_a_pair_that_does_not_fit_alone_fails(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_small_memory(monkeypatch, pairs=0, contents=1)
+    footer = stylize(load(tmp_path / "out"), make_order(photos, styles))
+    assert (footer.records, footer.failed) == (0, 12)
+    assert {(r["error_class"], r["error_stage"]) for r in failures(tmp_path / "out")} == {("out_of_memory", "render")}
+
+
+def test_a_content_that_does_not_fit_alone_fails_in_every_style(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_small_memory(monkeypatch, pairs=9, contents=0)
+    footer = stylize(load(tmp_path / "out"), make_order(photos, styles))
+    assert (footer.records, footer.failed) == (0, 12)
+    assert {(r["error_class"], r["error_stage"]) for r in failures(tmp_path / "out")} == {("out_of_memory", "encode")}
+
+
+def test_any_other_error_fails_the_shard(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Tensor:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    method = in_small_memory(monkeypatch, pairs=9, contents=9)
+    loaded = load(tmp_path / "out")
+    loaded.method(styles[0])
+    monkeypatch.setattr(method[0], "render", fail)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        stylize(loaded, make_order(photos, styles))
+    assert not (tmp_path / "out" / "data").exists()
+
+
+def test_a_picture_that_is_not_finite_fails_alone(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = in_small_memory(monkeypatch, pairs=99, contents=99)
+    loaded = load(tmp_path / "out", batch_pixels=2**24)
+    loaded.method(styles[0])
+    render = method[0].render
+
+    def spoil_first(content: Content, reps: list[Representation], pairs: Pairs) -> Tensor:
+        images_PCHW = render(content, reps, pairs).clone()
+        images_PCHW[0, 1, 2, 3] = float("nan")
+        return images_PCHW
+
+    monkeypatch.setattr(method[0], "render", spoil_first)
+    footer = stylize(loaded, make_order(photos, styles))
+    # three sizes, so three batches, so three first pictures
+    assert (footer.records, footer.failed) == (9, 3)
+    assert {(r["error_class"], r["error_stage"]) for r in failures(tmp_path / "out")} == {("not_finite", "render")}
+
+
+def test_records_are_scored_where_a_model_is_named(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
+) -> None:
+    clip = f"local-dir:{save_small_clip(tmp_path / 'clip')}"
+    loaded = load(tmp_path / "out", clip=clip)
+    stylize(loaded, make_order(photos, styles))
+    rows = records(tmp_path / "out")
+    assert {row["clip_model"] for row in rows} == {loaded.clip_model}
+    for name in ("clip_image", "clip_content", "clip_direction"):
+        assert all(-1 <= float(str(row[name])) <= 1 for row in rows)
+    assert {row["clip_text"] for row in rows} == {None}
+    assert len({row["clip_image"] for row in rows}) == len(rows)
+
+
+def test_a_lost_representation_is_computed_again(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
+) -> None:
+    order = make_order(photos, styles)
+    stylize(load(tmp_path / "one"), order)
+    kept = sorted((tmp_path / "one" / "representations").rglob("*.safetensors"))
+    assert [path.stem for path in kept] == sorted(style.representation for style in styles)
+    before = [path.read_bytes() for path in kept]
+    for path in kept:
+        path.unlink()
+    assert load(tmp_path / "one").represent(styles) == 2
+    assert [path.read_bytes() for path in kept] == before
+    assert load(tmp_path / "one").represent(styles) == 0
+
+
+def test_style_pictures_are_loaded_a_bounded_number_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    styles = plan_styles(write_style_pictures(tmp_path / "art"))
+    monkeypatch.setattr(loading, "STYLE_BYTES", 0)
+    assert [len(batch) for batch in loading._load_in_batches(styles)] == [1, 1]
+
+
+def test_a_style_picture_that_went_bad_is_named(tmp_path: Path) -> None:
+    art = write_style_pictures(tmp_path / "art")
+    styles = plan_styles(art)
+    (art / "bars.png").write_bytes(b"words")
+    with pytest.raises(RequestError, match=r"'bars'.*bars\.png"):
+        Loaded.represent(load(tmp_path / "out"), styles)
