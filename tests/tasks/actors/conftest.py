@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,20 @@ def art(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def styles(art: Path) -> tuple[PlannedStyle, ...]:
     """A style for each of the two pictures."""
     return plan_styles(art)
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """A Ray that believes in two GPUs; its workers die of marked pictures (see crashing/sitecustomize.py)."""
+    import ray
+
+    from tasks.actors.cluster import start_local
+
+    kept = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent / "crashing")
+    start_local(num_cpus=4, num_gpus=2)
+    yield
+    ray.shutdown()
+    os.environ.pop("PYTHONPATH")
+    if kept is not None:
+        os.environ["PYTHONPATH"] = kept
