@@ -88,9 +88,8 @@ def represent(job: JobFile, as_json: Json = False) -> None:
 def status(root: Root, as_json: Json = False) -> None:
     """Say how far each plan of a dataset is."""
     from tasks.dataset.ledger import Ledger
-    from tasks.storage import Folder
 
-    plans = Ledger(Folder(root)).status()
+    plans = Ledger(_dataset(root)).status()
     rows = [
         {
             "plan": one.plan.seq,
@@ -136,7 +135,7 @@ def retry(root: Root, as_json: Json = False) -> None:
     """Plan the failed pairs again and run that plan."""
     from pipelines.retry import retry as flow
 
-    _print_summary(flow(root), as_json)
+    _print_summary(flow(_dataset(root).uri), as_json)
 
 
 @app.command()
@@ -207,7 +206,7 @@ def models(as_json: Json = False) -> None:
 
     cards = {f"embedded:{name}": embedded_card(name) for name in embedded_names()}
     official = {name: asdict(checkpoint) for name, checkpoint in CHECKPOINTS.items()}
-    lines = [f"{name}\t{card.get('summary', 'embedded in the package')}" for name, card in cards.items()]
+    lines = [f"{name}\t{c['bytes'] / 1e6:.1f} MB, {c['licence']}, {c['network']}" for name, c in cards.items()]
     lines += [
         f"{name}\t{c['file']}, {c['size'] / 1e6:.1f} MB, {c['licence']}, {c['source']}" for name, c in official.items()
     ]

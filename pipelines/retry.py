@@ -25,7 +25,7 @@ def retry(root: str) -> RunSummary:
     started = time.monotonic()
     chain = read_chain(Folder(root))
     if not chain:
-        raise RequestError(f"There is no dataset with a plan at {root}: name the `output` of a job that ran.")
+        raise RequestError(f"The dataset at {root} has no plan: run a job first.")
     summary = RunSummary(output=root)
     with PoolOnDemand(ResourceSettings(), root, chain[-1].store, chain[-1].clip) as actors:
         plan = steps.make_retry(root, actors)
