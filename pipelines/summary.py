@@ -66,7 +66,11 @@ class RunSummary:
 
     def to_json(self) -> dict[str, Any]:
         """The summary as plain values."""
-        return asdict(self) | {"exit_code": self.exit_code, "images_per_second": self.images_per_second}
+        return asdict(self) | {
+            "stages": dict(self.stages),
+            "exit_code": self.exit_code,
+            "images_per_second": self.images_per_second,
+        }
 
 
 def _shares(stages: Counter[str]) -> str:
