@@ -7,6 +7,10 @@ torch's own antialiased resizing rounds otherwise than Pillow: measured, up to 2
 floating point on enlarged noise. Published models were trained behind Pillow, so its integer arithmetic
 (Pillow, src/libImaging/Resample.c) is written out here, rows first as every Pillow up to 12 has it; it also gives
 every device the same pixels.
+
+Pillow 13 (its pull request 9549) takes columns first where the height shrinks much more than the width. That is not
+followed, so that scores do not depend on the installed version: on tall pictures the two orders are up to 4/255
+apart on photographs that are squashed (mean 0.1 to 0.2), and up to 29/255 on black and white noise.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ SHORTEST = 1e-4
 class Scores:
     """Cosines of one output, -1 to 1. None where the style gives nothing to compare with.
 
-    `clip_direction` is 0 where the output did not move from its content, and None only where no reference of the
-    style differs from the neutral text or photographs.
+    A difference without length has no direction: where the output did not move from its content `clip_direction`
+    is 0, and a reference that is the neutral text or photograph itself adds 0 to the mean.
     """
 
     clip_text: float | None
@@ -132,7 +132,7 @@ def _targets(references: Sequence[Reference], embeddings_RD: Tensor, directions_
     return StyleTargets(
         text_D=_weighted_mean(embeddings_RD, weights_R * texts_R),
         image_D=_weighted_mean(embeddings_RD, weights_R * ~texts_R),
-        direction_D=_weighted_mean(directions_RD, weights_R * directions_RD.any(1)),
+        direction_D=_weighted_mean(directions_RD, weights_R),
     )
 
 
