@@ -38,7 +38,7 @@ def local_ray() -> Iterator[None]:
     from tasks.actors.cluster import start_local
 
     kept = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent / "crashing")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent / "crashing"), kept or ""])
     start_local(num_cpus=4, num_gpus=2)
     yield
     ray.shutdown()

@@ -1,0 +1,61 @@
+"""An actor's memory: under 3 GB, and flat as the corpus grows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tasks.actors.making import encoded, photograph, write_style_pictures
+
+# Stylizes a corpus in shards of 50 and prints the most memory that the process ever held, in bytes.
+WORK = """
+import resource, sys
+from pathlib import Path
+from tasks.images.settings import ImageSettings
+from tests.tasks.actors.making import load, make_order, plan_styles, stylize
+
+corpus, art, output, size = sys.argv[1:]
+images = ImageSettings(size=size if size == "keep" else int(size))
+order = make_order(Path(corpus), plan_styles(Path(art)), images)
+loaded = load(Path(output))
+for start in range(0, len(order.pieces), 50):
+    part = replace(order, shard=start // 50, pieces=order.pieces[start : start + 50])
+    footer = stylize(loaded, part)
+    assert footer.records + footer.failed == part.pairs, footer
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def peak_bytes(corpus: Path, art: Path, output: Path, size: str) -> int:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", WORK, str(corpus), str(art), str(output), size]
+    return int(subprocess.run(words, env=environment, check=True, capture_output=True, text=True).stdout)
+
+
+def write_large(folder: Path, count: int, side: int) -> Path:
+    folder.mkdir()
+    data = encoded(photograph(side, side * 3 // 4, seed=1), quality=90)
+    for index in range(count):
+        (folder / f"p{index:03d}.jpg").write_bytes(data)
+    return folder
+
+
+@pytest.mark.slow
+def test_memory_is_flat_as_the_corpus_grows(tmp_path: Path) -> None:
+    art = write_style_pictures(tmp_path / "art")
+    few, many = (
+        peak_bytes(write_large(tmp_path / f"photos{n}", n, 1600), art, tmp_path / f"out{n}", "256") for n in (50, 400)
+    )
+    assert few < many * 1.05 < 3e9 * 1.05
+    assert many < few * 1.15
+
+
+@pytest.mark.slow
+def test_pictures_of_a_hundred_megapixels_go_through(tmp_path: Path) -> None:
+    art = write_style_pictures(tmp_path / "art")
+    photos = write_large(tmp_path / "photos", 12, 11_500)
+    assert peak_bytes(photos, art, tmp_path / "out", "256") < 3e9
