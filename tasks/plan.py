@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.corpus.base import Piece
 from tasks.corpus.settings import CorpusSettings
 from tasks.images.settings import ImageSettings
+from tasks.ownership import Want, contents, part, span
 from tasks.records import RequestError
 from tasks.storage import Folder
 from tasks.styles import PlannedStyle
@@ -32,6 +36,20 @@ SHARD_BYTES = 256 * 2**20
 SHARD_SECONDS = 120.0
 # Enough shards that the last ones do not leave actors idle for long.
 SHARDS_PER_ACTOR = 4
+READERS = 16
+PLAN_NAME = re.compile(r"plans/(\d{5,})/plan\.json")
+PIECES_SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("version", pa.string()),
+        ("bytes", pa.int64()),
+        ("modified", pa.int64()),
+        ("first_row", pa.int64()),
+        ("rows", pa.int64()),
+        ("shard", pa.int32()),
+        ("group", pa.int32()),
+    ]
+)
 
 
 class Group(BaseModel):
@@ -46,7 +64,9 @@ class Group(BaseModel):
 class Plan(BaseModel):
     """A frozen list of shards: pairs that were wanted and that no earlier plan owns.
 
-    `corpus`, `store` and `clip` say where things were when it was made; a job may name other places later.
+    `digest` covers all that its shards are made from, wherever it lies: pieces, groups, styles, images, seed.
+    Shards carry it. `corpus`, `store` and `clip` say where things were when it was made; a job may name other
+    places later.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,71 +87,16 @@ class Plan(BaseModel):
     pairs: int
     pieces: str
     pieces_digest: str
+    digest: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedPiece:
     """A piece, the shard that it lies in and the group of styles that it wants."""
 
     piece: Piece
     shard: int
     group: int
-
-
-@dataclass(frozen=True)
-class Want:
-    """A piece and the styles (bits of a mask over a list of styles) that it still wants."""
-
-    piece: Piece
-    styles: int
-
-
-@dataclass
-class Ownership:
-    """Which rows of which file are owned, by version and style; styles are bits, numbered as they come."""
-
-    bits: dict[str, int] = field(default_factory=dict)
-    spans: dict[str, list[tuple[str, int, int, int]]] = field(default_factory=dict)
-    known: dict[str, Piece] = field(default_factory=dict)
-
-    def mask(self, digests: Iterable[str]) -> int:
-        """Bit mask of style digests."""
-        return sum(1 << self.bits.setdefault(digest, len(self.bits)) for digest in digests)
-
-    def add(self, piece: Piece, mask: int) -> None:
-        """Own a piece for the styles of a mask."""
-        first, stop = _span(piece)
-        self.spans.setdefault(piece.path, []).append((piece.version, first, stop, mask))
-        self.known[piece.path] = piece
-
-    def missing(self, piece: Piece, mask: int, any_version: bool) -> Iterator[Want]:
-        """The parts of a piece, with their styles, that nobody owns yet."""
-        owned = [s for s in self.spans.get(piece.path, ()) if any_version or s[0] == piece.version]
-        first, stop = _span(piece)
-        cuts = {first, stop} | {edge for _, a, b, _ in owned for edge in (a, b) if first < edge < stop}
-        edges = sorted(cuts)
-        for start, end in pairwise(edges):
-            left = mask & ~_union(m for _, a, b, m in owned if a <= start and end <= b)
-            if left:
-                yield Want(_part(piece, start, end), left)
-
-    def changed(self, piece: Piece) -> bool:
-        """Whether the piece's file is owned, but not in this version."""
-        spans = self.spans.get(piece.path)
-        return spans is not None and all(version != piece.version for version, *_ in spans)
-
-
-def subtract(pieces: Iterable[Piece], mask: int, owned: Ownership, on_change: str) -> list[Want]:
-    """Wanted minus owned. Raises RequestError at a changed content where the corpus says `on_change: error`."""
-    wants: list[Want] = []
-    for piece in pieces:
-        if on_change == "error" and owned.changed(piece):
-            raise RequestError(
-                f"{piece.path} has changed since it was stylized: set `corpus: {{on_change: version}}` to stylize "
-                "the new version too, or `keep` to leave the old one."
-            )
-        wants.extend(owned.missing(piece, mask, any_version=on_change == "keep"))
-    return wants
 
 
 @dataclass(frozen=True)
@@ -152,30 +117,53 @@ class ShardSize:
         by_balance = -(-total // (SHARDS_PER_ACTOR * self.actors))
         return max(1, int(min(by_time, by_bytes, by_balance, SHARD_IMAGES)))
 
+    @property
+    def styles(self) -> int:
+        """Styles in a shard at most: one content in a large bank of styles is more than a shard."""
+        return max(1, int(min(SHARD_SECONDS / self.pair_seconds, SHARD_BYTES / self.pair_bytes)))
+
 
 def cut(
     wants: Sequence[Want], styles: Sequence[PlannedStyle], mask: Mapping[str, int], size: ShardSize
 ) -> tuple[tuple[Group, ...], list[PlannedPiece]]:
     """Cut wants into shards: each holds pieces that want the same styles of one wave."""
-    waves: dict[str, list[int]] = {}
-    for index, style in enumerate(styles):
-        waves.setdefault(style.wave, []).append(index)
     buckets: dict[tuple[str, tuple[int, ...]], list[Piece]] = {}
+    split = _split_styles(styles, mask, size.styles)
     for want in wants:
-        for wave, members in waves.items():
-            wanted = tuple(i for i in members if want.styles >> mask[styles[i].digest] & 1)
-            if wanted:
-                buckets.setdefault((wave, wanted), []).append(want.piece)
+        for key in split(want.styles):
+            buckets.setdefault(key, []).append(want.piece)
     groups: list[Group] = []
     planned: list[PlannedPiece] = []
     shard = 0
     for (wave, wanted), pieces in buckets.items():
-        limit = size.contents(len(wanted), sum(_contents(piece) for piece in pieces))
+        limit = size.contents(len(wanted), sum(contents(piece) for piece in pieces))
         for slice_ in _slices(pieces, limit):
             planned += [PlannedPiece(piece, shard, len(groups)) for piece in slice_]
             shard += 1
         groups.append(Group(wave=wave, styles=wanted))
     return tuple(groups), planned
+
+
+def _split_styles(
+    styles: Sequence[PlannedStyle], mask: Mapping[str, int], limit: int
+) -> Callable[[int], list[tuple[str, tuple[int, ...]]]]:
+    """From the styles that a piece wants, as bits, to runs of at most `limit` of one wave.
+
+    Few different sets are wanted, each by many pieces: a set is split once.
+    """
+    members: dict[str, list[int]] = {}
+    for index, style in enumerate(styles):
+        members.setdefault(style.wave, []).append(index)
+
+    @cache
+    def split(wanted: int) -> list[tuple[str, tuple[int, ...]]]:
+        runs: list[tuple[str, tuple[int, ...]]] = []
+        for wave, indices in members.items():
+            chosen = [index for index in indices if wanted >> mask[styles[index].digest] & 1]
+            runs += [(wave, tuple(chosen[start : start + limit])) for start in range(0, len(chosen), limit)]
+        return runs
+
+    return split
 
 
 @dataclass(frozen=True)
@@ -210,11 +198,19 @@ def draft(
         styles=wanted.styles,
         groups=tuple(groups),
         shards=planned[-1].shard + 1 if planned else 0,
-        contents=sum(_contents(p.piece) for p in planned),
-        pairs=sum(_contents(p.piece) * len(groups[p.group].styles) for p in planned),
+        contents=sum(contents(p.piece) for p in planned),
+        pairs=sum(contents(p.piece) * len(groups[p.group].styles) for p in planned),
         pieces=f"pieces-{digest[:16]}.parquet",
         pieces_digest=digest,
+        digest=_plan_digest(kind, wanted, groups, digest),
     )
+
+
+def _plan_digest(kind: str, wanted: Wanted, groups: Sequence[Group], pieces_digest: str) -> str:
+    styles = [[style.name, style.digest, style.representation] for style in wanted.styles]
+    what = [kind, wanted.images.model_dump(mode="json"), wanted.seed, styles, pieces_digest]
+    text = json.dumps([*what, [group.model_dump(mode="json") for group in groups]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def publish_plan(folder: Folder, plan: Plan, planned: Sequence[PlannedPiece], seq: int) -> Plan | None:
@@ -228,13 +224,30 @@ def publish_plan(folder: Folder, plan: Plan, planned: Sequence[PlannedPiece], se
     return None
 
 
-def read_chain(folder: Folder) -> list[Plan]:
-    """Every plan of a dataset, in order. Raises RequestError where the chain has a hole."""
-    names = folder.list("plans")
-    seqs = sorted(int(name.split("/")[1]) for name in names if name.endswith("/plan.json"))
+def read_chain(folder: Folder, names: Collection[str] | None = None) -> list[Plan]:
+    """Every plan of a dataset, in order; `names` is the listing of `plans/` where it is known.
+
+    Raises RequestError where the chain has a hole, or a plan cannot be read.
+    """
+    found = (PLAN_NAME.fullmatch(name) for name in (folder.list("plans") if names is None else names))
+    seqs = sorted(int(match[1]) for match in found if match)
     if seqs != list(range(1, len(seqs) + 1)):
         raise RequestError(f"The plan chain under {folder.uri}/plans has a hole: restore the missing plan.")
-    return [Plan.model_validate_json(folder.read(f"{plan_folder(seq)}/plan.json")) for seq in seqs]
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(lambda seq: _read_plan(folder, seq), seqs))
+
+
+def _read_plan(folder: Folder, seq: int) -> Plan:
+    name = f"{plan_folder(seq)}/plan.json"
+    try:
+        plan = Plan.model_validate_json(folder.read(name))
+    except ValidationError as error:
+        raise RequestError(
+            f"{folder.uri}/{name} is damaged, or another version of atelier wrote it: restore it, or use that version."
+        ) from error
+    if plan.seq != seq:
+        raise RequestError(f"{folder.uri}/{name} is plan {plan.seq}: restore the plan that was there.")
+    return plan
 
 
 def read_pieces(folder: Folder, plan: Plan) -> list[PlannedPiece]:
@@ -242,9 +255,13 @@ def read_pieces(folder: Folder, plan: Plan) -> list[PlannedPiece]:
     name = f"{plan_folder(plan.seq)}/{plan.pieces}"
     data = folder.read_or_none(name)
     if data is None or hashlib.sha256(data).hexdigest() != plan.pieces_digest:
-        raise RequestError(f"{name} is missing or damaged: restore it, or abandon plan {plan.seq}.")
-    rows = pq.read_table(io.BytesIO(data)).to_pylist()
-    return [PlannedPiece(shard=row.pop("shard"), group=row.pop("group"), piece=Piece(**row)) for row in rows]
+        raise RequestError(
+            f"{folder.uri}/{name} is missing or damaged: restore it; if plan {plan.seq} has committed nothing, "
+            "`atelier abandon` does too."
+        )
+    table = pq.read_table(io.BytesIO(data))
+    *parts, shards, groups = (column.to_pylist() for column in table.select(PIECES_SCHEMA.names).columns)
+    return list(map(PlannedPiece, map(Piece, *parts), shards, groups))
 
 
 def plan_folder(seq: int) -> str:
@@ -262,45 +279,13 @@ def by_shard(planned: Iterable[PlannedPiece]) -> dict[int, list[PlannedPiece]]:
 
 def pieces_to_parquet(planned: Sequence[PlannedPiece]) -> bytes:
     """Planned pieces as Parquet; the same pieces give the same bytes."""
-    rows = [{**asdict(p.piece), "shard": p.shard, "group": p.group} for p in planned]
+    pieces = [p.piece for p in planned]
+    columns: list[list[Any]] = [[getattr(piece, name) for piece in pieces] for name in PIECES_SCHEMA.names[:6]]
+    columns += [[p.shard for p in planned], [p.group for p in planned]]
+    arrays = [pa.array(column, one.type) for column, one in zip(columns, PIECES_SCHEMA, strict=True)]
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=PIECES_SCHEMA), sink, compression="zstd")
+    pq.write_table(pa.Table.from_arrays(arrays, schema=PIECES_SCHEMA), sink, compression="zstd")
     return sink.getvalue()
-
-
-PIECES_SCHEMA = pa.schema(
-    [
-        ("path", pa.string()),
-        ("version", pa.string()),
-        ("bytes", pa.int64()),
-        ("modified", pa.int64()),
-        ("first_row", pa.int64()),
-        ("rows", pa.int64()),
-        ("shard", pa.int32()),
-        ("group", pa.int32()),
-    ]
-)
-
-
-def _contents(piece: Piece) -> int:
-    return max(1, piece.rows)
-
-
-def _span(piece: Piece) -> tuple[int, int]:
-    return piece.first_row, piece.first_row + _contents(piece)
-
-
-def _part(piece: Piece, start: int, end: int) -> Piece:
-    if (start, end) == _span(piece):
-        return piece
-    return Piece(piece.path, piece.version, piece.bytes, piece.modified, start, end - start)
-
-
-def _union(masks: Iterable[int]) -> int:
-    total = 0
-    for mask in masks:
-        total |= mask
-    return total
 
 
 def _slices(pieces: Sequence[Piece], limit: int) -> Iterator[list[Piece]]:
@@ -308,10 +293,10 @@ def _slices(pieces: Sequence[Piece], limit: int) -> Iterator[list[Piece]]:
     run: list[Piece] = []
     room = limit
     for piece in pieces:
-        start, stop = _span(piece)
+        start, stop = span(piece)
         while start < stop:
             end = min(stop, start + room)
-            run.append(_part(piece, start, end))
+            run.append(part(piece, start, end))
             room -= end - start
             start = end
             if not room:

@@ -64,15 +64,30 @@ RUN_FIELDS = [
     pa.field("attempt", pa.int32(), nullable=False),
     pa.field("seconds", pa.float32(), nullable=False),
 ]
+# Where the names of Hugging Face's values are not Arrow's own.
+VALUE_NAMES = {
+    pa.bool_(): "bool",
+    pa.float16(): "float16",
+    pa.float32(): "float32",
+    pa.float64(): "float64",
+    pa.date32(): "date32",
+    pa.date64(): "date64",
+}
 OWN_NAMES = frozenset(
-    field.name
-    for field in IDENTITY_FIELDS + PICTURE_FIELDS + SETTING_FIELDS + SCORE_FIELDS + ERROR_FIELDS + RUN_FIELDS
+    field.name for field in IDENTITY_FIELDS + PICTURE_FIELDS + SETTING_FIELDS + SCORE_FIELDS + ERROR_FIELDS + RUN_FIELDS
 )
 
 
 def carried_name(column: str) -> str:
-    """Name under which a corpus column travels: its own, or `corpus_<name>` where ours has it already."""
-    return f"corpus_{column}" if column in OWN_NAMES else column
+    """Name under which a corpus column travels: its own, or `corpus_<name>` where ours has it already.
+
+    A dataset may be stylized again and again: `corpus_width` becomes `corpus_corpus_width`, so that no two
+    columns meet. Letters' case is ignored, as DuckDB and Spark do.
+    """
+    stem = column.lower()
+    while stem.startswith("corpus_"):
+        stem = stem.removeprefix("corpus_")
+    return f"corpus_{column}" if stem in OWN_NAMES else column
 
 
 def record_schema(carried: pa.Schema) -> pa.Schema:
@@ -101,18 +116,25 @@ def _with_features(schema: pa.Schema, carried: pa.Schema) -> pa.Schema:
 
 
 def _own_features(carried: pa.Schema) -> dict[str, Any]:
-    metadata = (carried.metadata or {}).get(b"huggingface")
-    features = json.loads(metadata).get("info", {}).get("features", {}) if metadata else {}
-    return {name: feature for name, feature in features.items() if name in carried.names}
+    """What the corpus itself says of its columns; a description that is none is passed over."""
+    try:
+        features = json.loads((carried.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    named = features.items() if isinstance(features, dict) else ()
+    return {name: feature for name, feature in named if name in carried.names}
 
 
 def _feature(kind: pa.DataType) -> Any:
     """Hugging Face feature of an Arrow type (datasets' own naming of dtypes)."""
     if pa.types.is_struct(kind):
         return {field.name: _feature(field.type) for field in kind}
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if pa.types.is_list(kind):
         return {"_type": "List", "feature": _feature(kind.value_type)}
+    if pa.types.is_large_list(kind):
+        return {"_type": "LargeList", "feature": _feature(kind.value_type)}
+    if pa.types.is_fixed_size_list(kind):
+        return {"_type": "List", "feature": _feature(kind.value_type), "length": kind.list_size}
     if pa.types.is_dictionary(kind):
         return _feature(kind.value_type)
-    names = {pa.bool_(): "bool", pa.float16(): "float16", pa.float32(): "float32", pa.float64(): "float64"}
-    return {"_type": "Value", "dtype": names.get(kind, str(kind))}
+    return {"_type": "Value", "dtype": VALUE_NAMES.get(kind, str(kind))}

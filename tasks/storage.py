@@ -4,34 +4,54 @@ from __future__ import annotations
 
 import os
 import posixpath
+import threading
+import time
 import uuid
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import fsspec
 from fsspec.asyn import sync as run_on_loop
-from fsspec.core import split_protocol
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 from tasks.records import RequestError
 
-# One request may take this long before it counts as lost; s3fs alone waits for ever on a stalled upload.
+# A write counts as lost after this long, and a second more for each MiB: s3fs alone waits for ever on a
+# stalled upload.
 REQUEST_SECONDS = 120
+# S3 answers 409 while another conditional write to the same name is under way, and asks to try again.
+CONFLICT_TRIES = 6
+CONFLICT_SECONDS = 0.1
+# Query parameters that open a door to whoever reads them: signed URLs, tokens.
+SECRET_PARAMETERS = frozenset({"access_token", "sig", "signature", "token", "x-amz-signature", "x-goog-signature"})
+
+_memory = threading.Lock()
 
 
 def open_filesystem(uri: str) -> tuple[Any, str]:
     """The fsspec filesystem of a URI and the path inside it, without a trailing slash.
 
     Credentials and endpoints come from the environment, as each store's own tools read them; a URI that
-    carries a password is refused, since URIs are written into plans. Raises RequestError.
+    carries a password or a signature is refused, since URIs are written into plans. Raises RequestError.
     """
-    if "@" in (split_protocol(uri)[1] if split_protocol(uri)[0] else ""):
-        raise RequestError("A URI must not carry credentials: set them in the environment instead.")
     try:
+        if any(_carries_secret(part) for part in uri.split("::")):
+            raise RequestError("A URI must not carry credentials: set them in the environment instead.")
         filesystem, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except (ValueError, ImportError) as error:
         raise RequestError(f"The storage of {uri!r} cannot be opened: {error}.") from error
     return filesystem, path.rstrip("/") or "/"
+
+
+def storage_errors(filesystem: Any) -> tuple[type[Exception], ...]:
+    """What a filesystem raises when it fails; S3 has its own for missing credentials and wrong endpoints."""
+    if not _is_s3(filesystem):
+        return (OSError, ValueError)
+    from botocore.exceptions import BotoCoreError
+
+    return (OSError, ValueError, BotoCoreError)
 
 
 class Folder:
@@ -54,9 +74,9 @@ class Folder:
             found = self.filesystem.find(self.within(prefix), detail=True)
         except FileNotFoundError:
             return {}
-        files = {path: info for path, info in found.items() if info["type"] == "file"}
-        names = {posixpath.relpath(path, self.path): info["size"] for path, info in files.items()}
-        return {name: size for name, size in sorted(names.items()) if not _is_temporary(name)}
+        root = self.path.rstrip("/") + "/"
+        files = {path.removeprefix(root): info["size"] for path, info in found.items() if _is_object(path, info)}
+        return {name: size for name, size in sorted(files.items()) if not _is_temporary(name)}
 
     def read(self, name: str) -> bytes:
         """Content of an object. Raises FileNotFoundError."""
@@ -70,8 +90,13 @@ class Folder:
             return None
 
     def open(self, name: str) -> Any:
-        """Open an object for reading, seekable."""
-        return self.filesystem.open(self.within(name), "rb")
+        """Open an object for reading, seekable; what is not asked for is not fetched. Raises FileNotFoundError."""
+        # fsspec reads 5 to 50 MB ahead by default: a footer would cost a shard's pictures.
+        return self.filesystem.open(self.within(name), "rb", cache_type="none")
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such an object."""
+        return bool(self.filesystem.exists(self.within(name)))
 
     def delete(self, name: str) -> None:
         """Delete an object; one that is not there is no error."""
@@ -81,28 +106,35 @@ class Folder:
     def publish(self, name: str, data: bytes, *, create: bool = True) -> bool:
         """Write an object whole or not at all; with `create`, only where none is. True if we wrote it.
 
-        False means that an object was there (or that our own answer was lost: read it back to know).
+        False means that an object was there: or that our own first answer was lost and a second try met our
+        own object. Raises OSError where the store fails; then too the object may be there. Read it to know.
         """
         path = self.within(name)
         if isinstance(self.filesystem, LocalFileSystem):
             return _publish_locally(path, data, create)
-        if "s3" in _protocols(self.filesystem):
+        if _is_s3(self.filesystem):
             return _publish_on_s3(self.filesystem, path, data, create)
-        try:
-            self.filesystem.pipe_file(path, data, mode="create" if create else "overwrite")
-        except FileExistsError:
-            return False
+        # A memory filesystem looks first and writes then; other stores decide on their side.
+        with _memory if isinstance(self.filesystem, MemoryFileSystem) else nullcontext():
+            try:
+                self.filesystem.pipe_file(path, data, mode="create" if create else "overwrite")
+            except FileExistsError:
+                return False
         return True
 
     def probe(self) -> None:
         """Check that this store keeps a create-only promise. Raises RequestError in one sentence."""
         name = f".atelier-probe-{uuid.uuid4().hex}"
+        errors = storage_errors(self.filesystem)
         try:
             first, second = self.publish(name, b"1"), self.publish(name, b"2")
-        except (OSError, ValueError) as error:
-            raise RequestError(f"Nothing can be written under {self.uri}: {_short(error)}.") from error
+        except errors as error:
+            raise RequestError(
+                f"Nothing can be written under {self.uri} ({_short(error)}): check its permissions, and the "
+                "credentials and endpoint in the environment."
+            ) from error
         finally:
-            with suppress(OSError, ValueError):
+            with suppress(*errors):
                 self.delete(name)
         if not first or second:
             raise RequestError(
@@ -112,9 +144,9 @@ class Folder:
 
 
 def _publish_locally(path: str, data: bytes, create: bool) -> bool:
-    folder, name = os.path.split(path)
+    folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".tmp-{uuid.uuid4().hex}-{name}")
+    temporary = os.path.join(folder, f".tmp-{uuid.uuid4().hex}")
     try:
         with open(temporary, "wb") as file:
             file.write(data)
@@ -124,6 +156,7 @@ def _publish_locally(path: str, data: bytes, create: bool) -> bool:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
+        _sync_folder(folder)
 
 
 def _place(temporary: str, path: str, create: bool) -> bool:
@@ -138,39 +171,69 @@ def _place(temporary: str, path: str, create: bool) -> bool:
     return True
 
 
+def _sync_folder(folder: str) -> None:
+    """Make a new name outlast a loss of power, as fsync does for what is in the file."""
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)
+
+
 def _publish_on_s3(filesystem: Any, path: str, data: bytes, create: bool) -> bool:
-    """One single-part PUT: conditional multipart completions race on real servers (facts/infra.md 1)."""
+    """One single-part PUT: conditional completions of multipart uploads race on real servers."""
+    from botocore.exceptions import BotoCoreError
+
+    for attempt in range(CONFLICT_TRIES):
+        try:
+            _put_on_s3(filesystem, path, data, create)
+            return True
+        except FileExistsError:
+            return False
+        except BotoCoreError as error:
+            raise OSError(f"{type(error).__name__}: {error}") from error
+        except OSError as error:
+            # Servers disagree on the body of a 412, so s3fs does not always see a FileExistsError in it.
+            code = _s3_code(error)
+            if create and code in ("PreconditionFailed", "412"):
+                return False
+            if code != "ConditionalRequestConflict" or attempt == CONFLICT_TRIES - 1:
+                raise
+            time.sleep(CONFLICT_SECONDS * 2**attempt)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _put_on_s3(filesystem: Any, path: str, data: bytes, create: bool) -> None:
     bucket, key, _ = filesystem.split_path(path)
     condition = {"IfNoneMatch": "*"} if create else {}
-    try:
-        run_on_loop(
-            filesystem.loop,
-            filesystem._call_s3,
-            "put_object",
-            Bucket=bucket,
-            Key=key,
-            Body=data,
-            timeout=REQUEST_SECONDS,
-            **condition,
-        )
-    except FileExistsError:
+    seconds = REQUEST_SECONDS + len(data) // 2**20
+    put = {"Bucket": bucket, "Key": key, "Body": data, **condition}
+    run_on_loop(filesystem.loop, filesystem._call_s3, "put_object", timeout=seconds, **put)
+
+
+def _s3_code(error: OSError) -> str:
+    """The error code of a store's answer, as s3fs keeps it in the cause."""
+    response = getattr(error.__cause__, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def _carries_secret(uri: str) -> bool:
+    if "://" not in uri:
         return False
-    except OSError as error:
-        # Servers disagree on the body of a 412, so s3fs does not always see a FileExistsError in it.
-        if create and _says_exists(error):
-            return False
-        raise
-    return True
+    parts = urlsplit(uri)
+    names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    # github://owner:repository@revision is no password.
+    return bool(parts.password and parts.scheme != "github") or bool(names & SECRET_PARAMETERS)
 
 
-def _says_exists(error: OSError) -> bool:
-    text = f"{error} {error.__cause__}"
-    return "PreconditionFailed" in text or "pre-conditions" in text or "412" in text
-
-
-def _protocols(filesystem: Any) -> tuple[str, ...]:
+def _is_s3(filesystem: Any) -> bool:
     protocol = filesystem.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+    return "s3" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+
+def _is_object(path: str, info: dict[str, Any]) -> bool:
+    """Not a folder; S3 consoles make empty objects that stand for one."""
+    return info["type"] == "file" and not path.endswith("/")
 
 
 def _is_temporary(name: str) -> bool:
@@ -178,4 +241,5 @@ def _is_temporary(name: str) -> bool:
 
 
 def _short(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    text = getattr(error, "strerror", None) or str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0][:200]

@@ -8,23 +8,33 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from tasks.methods.base import Representation
-from tasks.storage import Folder
+from tasks.records import RequestError
+from tasks.storage import Folder, storage_errors
 
 # A lease that was not renewed for this long belongs to a process that died.
 LEASE_SECONDS = 60.0
+POLL_SECONDS = 1.0
 CACHE_BYTES = 2**30
+# What a representation without tensors takes in memory, roughly.
+ENTRY_BYTES = 2**10
 
 
 class RepresentationStore:
-    """A folder of `<method>/<key>.safetensors`. What is there is never computed again, by anyone."""
+    """A folder of `<method>/<key>.safetensors`. What is there is never computed again, by anyone.
 
-    def __init__(self, uri: str, cache_bytes: int = CACHE_BYTES) -> None:
+    The create-only publish is the truth; leases only save work. An object that is no representation is an
+    error that names it, and is neither computed again in silence nor replaced: others may read this store.
+    """
+
+    def __init__(self, uri: str, cache_bytes: int = CACHE_BYTES, lease_seconds: float = LEASE_SECONDS) -> None:
         self.folder = Folder(uri)
+        self.lease_seconds = lease_seconds
         self._cache: OrderedDict[str, Representation] = OrderedDict()
         self._room = cache_bytes
 
@@ -33,17 +43,26 @@ class RepresentationStore:
         names = self.folder.list(method)
         return {n.rsplit("/", 1)[1].removesuffix(".safetensors") for n in names if n.endswith(".safetensors")}
 
+    def holds(self, method: str, key: str) -> bool:
+        """Whether a representation is there."""
+        return self.folder.exists(_name(method, key))
+
     def get(self, method: str, key: str) -> Representation:
-        """A representation, from memory where it was read before. Raises FileNotFoundError."""
+        """A representation, from memory where it was read before.
+
+        Raises FileNotFoundError, and RequestError where the object is damaged or no representation.
+        """
         name = _name(method, key)
         if name not in self._cache:
-            self._remember(name, _unpack(self.folder.read(name)))
+            self._remember(name, self._unpack(name, self.folder.read(name)))
         self._cache.move_to_end(name)
         return self._cache[name]
 
     def put(self, method: str, key: str, representation: Representation) -> Representation:
         """Publish a representation; where another was first, its own is returned: the store is the truth."""
-        self.folder.publish(_name(method, key), _pack(representation))
+        name, data = _name(method, key), _pack(representation)
+        if self.folder.publish(name, data) and name not in self._cache:
+            self._remember(name, self._unpack(name, data))
         return self.get(method, key)
 
     @contextmanager
@@ -60,14 +79,14 @@ class RepresentationStore:
             done.set()
             heart.join()
             for key in mine:
-                self.folder.delete(_lease_name(method, key))
+                self._release(method, key, taken[key])
 
     def wait(self, method: str, key: str) -> bool:
         """Wait for another's work: True when the representation is there, False when its lease ran out."""
-        while key not in self.keys(method):
+        while not self.holds(method, key):
             if not self._is_leased(method, key):
-                return key in self.keys(method)
-            time.sleep(1.0)
+                return self.holds(method, key)
+            time.sleep(min(POLL_SECONDS, self.lease_seconds / 4))
         return True
 
     def _take(self, method: str, key: str, token: str) -> bool:
@@ -80,13 +99,21 @@ class RepresentationStore:
         return self.folder.publish(_lease_name(method, key), data, create=False)
 
     def _is_leased(self, method: str, key: str) -> bool:
-        data = self.folder.read_or_none(_lease_name(method, key))
-        return data is not None and time.time() - json.loads(data)["renewed"] < LEASE_SECONDS
+        """Whether somebody renewed the lease of late. A clock that runs ahead must not lease for ever."""
+        _, renewed = _read_lease(self.folder.read_or_none(_lease_name(method, key)))
+        return abs(time.time() - renewed) < self.lease_seconds
+
+    def _release(self, method: str, key: str, token: str) -> None:
+        """Give a lease back, unless it ran out and another has it now."""
+        name = _lease_name(method, key)
+        if _read_lease(self.folder.read_or_none(name))[0] == token:
+            self.folder.delete(name)
 
     def _beat(self, method: str, keys: list[str], tokens: dict[str, str], done: threading.Event) -> None:
-        while not done.wait(LEASE_SECONDS / 4):
+        while not done.wait(self.lease_seconds / 4):
             for key in keys:
-                self.folder.publish(_lease_name(method, key), _lease(tokens[key]), create=False)
+                with suppress(*storage_errors(self.folder.filesystem)):
+                    self.folder.publish(_lease_name(method, key), _lease(tokens[key]), create=False)
 
     def _remember(self, name: str, representation: Representation) -> None:
         self._cache[name] = representation
@@ -94,6 +121,17 @@ class RepresentationStore:
         while self._room < 0 and len(self._cache) > 1:
             _, oldest = self._cache.popitem(last=False)
             self._room += _bytes(oldest)
+
+    def _unpack(self, name: str, data: bytes) -> Representation:
+        try:
+            tensors = load(data)
+        except (SafetensorError, KeyError) as error:
+            raise RequestError(
+                f"{self.folder.uri}/{name} is damaged or no representation ({error}): "
+                "delete it, and it is computed again."
+            ) from error
+        size = int.from_bytes(data[:8], "little")
+        return Representation(tensors, json.loads(data[8 : 8 + size]).get("__metadata__") or {})
 
 
 def _name(method: str, key: str) -> str:
@@ -113,11 +151,14 @@ def _pack(representation: Representation) -> bytes:
     return save(tensors, metadata=dict(representation.metadata))
 
 
-def _unpack(data: bytes) -> Representation:
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    return Representation(load(data), header.get("__metadata__", {}))
+def _read_lease(data: bytes | None) -> tuple[str, float]:
+    """Owner and time of a lease; one that is none, or cannot be read, was never renewed."""
+    try:
+        lease = json.loads(data or b"{}")
+        return str(lease["owner"]), float(lease["renewed"])
+    except (ValueError, KeyError, TypeError):
+        return "", 0.0
 
 
 def _bytes(representation: Representation) -> int:
-    return sum(tensor.nbytes for tensor in representation.tensors.values())
+    return ENTRY_BYTES + sum(tensor.nbytes for tensor in representation.tensors.values())

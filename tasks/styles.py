@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.methods.settings import MethodSettings
 from tasks.records import RequestError
-from tasks.storage import open_filesystem
+from tasks.storage import open_filesystem, storage_errors
 from tasks.weights.references import digest as weights_digest
 
 
@@ -48,7 +49,7 @@ class StyleSettings(BaseModel):
 
 
 class PlannedReference(ReferenceSettings):
-    """A reference with the digest of its picture; weights of a style sum to 1."""
+    """A reference with the digest of its picture; weights of a style sum to 1 (to 12 digits)."""
 
     sha256: str | None = None
 
@@ -58,13 +59,17 @@ class PlannedReference(ReferenceSettings):
 
 
 class PlannedStyle(BaseModel):
-    """A style with everything that decides its pixels, frozen in a plan."""
+    """A style with everything that decides its pixels, frozen in a plan.
+
+    `version` is that of the method's code: a plan that is finished by other code would not tell the truth.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     references: tuple[PlannedReference, ...]
     method: MethodSettings
+    version: str
     weights_digest: str
     digest: str
     representation: str
@@ -95,10 +100,38 @@ def plan_style(style: StyleSettings, default: MethodSettings) -> PlannedStyle:
         name=style.name,
         references=references,
         method=method,
+        version=method.version,
         weights_digest=weights,
         digest=_digest({**what, "settings": method.pixel_settings()}),
         representation=_digest({**what, "settings": method.represent_settings()}),
     )
+
+
+def check_unchanged(styles: Iterable[PlannedStyle]) -> None:
+    """Raise RequestError where a planned style is no more what it was: by its method's code, weights or pictures.
+
+    To be asked before an open plan is gone on with, whose records would name digests that are not theirs. A
+    picture that is gone is no change: its representation may be stored, and if not, its absence will tell.
+    """
+    for style in styles:
+        change = _find_change(style)
+        if change is not None:
+            raise RequestError(
+                f"Style {style.name!r} was planned with {change}, which has changed since: put it back, or "
+                "`atelier abandon` the open plan."
+            )
+
+
+def _find_change(style: PlannedStyle) -> str | None:
+    if style.method.version != style.version:
+        return f"code of {style.method.name} (version {style.version})"
+    if _weights_digest(style.method) != style.weights_digest:
+        return "a weights file"
+    for reference in style.references:
+        with suppress(RequestError):
+            if reference.image and _digest_picture(reference.image, style.name) != reference.sha256:
+                return f"the picture {reference.image}"
+    return None
 
 
 def pair_seed(job_seed: int, content_id: str, style_digest: str) -> int:
@@ -112,16 +145,20 @@ def read_reference(uri: str, style: str) -> bytes:
     filesystem, path = open_filesystem(uri)
     try:
         return bytes(filesystem.cat_file(path))
-    except OSError as error:
+    except storage_errors(filesystem) as error:
         raise RequestError(f"Style {style!r}: the picture {uri} cannot be read; check its path.") from error
 
 
 def _plan_reference(reference: ReferenceSettings, total: float, style: str) -> PlannedReference:
-    share = reference.weight / total
+    # Rounded, so that weights of 1 and 2 make the same style as weights of 0.1 and 0.2.
+    share = max(1e-12, round(reference.weight / total, 12))
     if reference.image is None:
         return PlannedReference(text=reference.text, weight=share)
-    sha256 = hashlib.sha256(read_reference(reference.image, style)).hexdigest()
-    return PlannedReference(image=reference.image, weight=share, sha256=sha256)
+    return PlannedReference(image=reference.image, weight=share, sha256=_digest_picture(reference.image, style))
+
+
+def _digest_picture(uri: str, style: str) -> str:
+    return hashlib.sha256(read_reference(uri, style)).hexdigest()
 
 
 def _weights_digest(method: MethodSettings) -> str:

@@ -84,7 +84,7 @@ def make_order(plan: Plan, planned: list[PlannedPiece], corpus: CorpusSettings) 
     return ShardOrder(
         plan=plan.seq,
         shard=planned[0].shard,
-        plan_digest=plan.pieces_digest,
+        plan_digest=plan.digest,
         corpus=corpus,
         images=plan.images,
         seed=plan.seed,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import pyarrow as pa
 
 from tasks.corpus import open_corpus
 from tasks.corpus.base import Piece
 from tasks.corpus.settings import CorpusSettings
+from tasks.dataset.footer import ShardFooter
 from tasks.dataset.identity import DatasetIdentity, check_style_names, freeze_identity
-from tasks.dataset.ledger import Ledger, pair_rows, tombstone
-from tasks.dataset.sink import abandon_shard
-from tasks.plan import Plan, PlannedPiece, ShardSize, Want, Wanted, cut, draft, publish_plan, subtract
+from tasks.dataset.ledger import Ledger, tombstone
+from tasks.dataset.sink import abandon_shard, new_token
+from tasks.ownership import Want, part, subtract
+from tasks.plan import Plan, PlannedPiece, ShardSize, Wanted, cut, draft, publish_plan
 from tasks.records import RequestError
 from tasks.storage import Folder
 
@@ -32,7 +36,7 @@ def draft_wanted(ledger: Ledger, wanted: Wanted, size: Callable[[], ShardSize]) 
 
     Raises RequestError at a style or a content that is not what it was when it was planned.
     """
-    check_style_names([p for p in ledger.chain if p.seq not in ledger.abandoned], list(wanted.styles))
+    check_style_names([style for plan in ledger.chain for style in ledger.owned_styles(plan)], wanted.styles)
     owned = ledger.ownership()
     pieces = open_corpus(wanted.corpus).pieces(owned.known)
     mask = owned.mask(style.digest for style in wanted.styles)
@@ -74,56 +78,78 @@ def plan_retry(folder: Folder, size: Callable[[Plan], ShardSize]) -> Plan | None
 def abandon_plans(folder: Folder) -> list[int]:
     """Give up every open plan: a tombstone, then an empty object in each open shard's place.
 
-    What was committed stays and is owned; the rest can be planned again, and no late commit can land.
+    What was committed stays and is owned; the rest can be planned again, and no late commit can land. One that
+    was killed half-way is finished by the next.
     """
     ledger = Ledger(folder)
-    half_done = [p for p in ledger.chain if p.seq in ledger.abandoned and ledger.open_shards(p)]
-    plans = [*half_done, *ledger.open_plans()]
+    plans = [plan for plan in ledger.chain if ledger.open_shards(plan)]
     for plan in plans:
         mark = {"abandoned": datetime.now(UTC).isoformat(timespec="seconds")}
         folder.publish(tombstone(plan.seq), json.dumps(mark).encode())
+        carried = _carried(plan)
         for shard in ledger.open_shards(plan):
-            abandon_shard(folder, plan.seq, shard, plan.pieces_digest)
+            footer = ShardFooter(plan=plan.seq, shard=shard, plan_digest=plan.digest, token=new_token())
+            abandon_shard(folder, footer, carried)
     return [plan.seq for plan in plans]
 
 
+def _carried(plan: Plan) -> pa.Schema:
+    """The corpus's own columns, so that empty objects read like the others; none where it is gone."""
+    try:
+        return open_corpus(plan.corpus).carried
+    except RequestError:
+        return pa.schema([])
+
+
 def _draft_retry(ledger: Ledger, size: Callable[[Plan], ShardSize]) -> Draft | None:
-    failed = {pair for table in ledger.failures() for pair in pair_rows(table)}
-    if not failed:
+    found = _failed_contents(ledger)
+    if found is None:
         return None
+    corpus, contents = found
     styles = {style.digest: style for plan in ledger.chain for style in plan.styles}
-    used = [style for digest, style in styles.items() if any(pair[2] == digest for pair in failed)]
+    wanted_digests = {digest for digests in contents.values() for digest in digests}
+    used = [style for digest, style in styles.items() if digest in wanted_digests]
     bits = {style.digest: index for index, style in enumerate(used)}
-    contents, corpus = _failed_contents(ledger, failed)
     wants = [
         Want(piece, sum(1 << bits[digest] for digest in digests))
         for piece, digests in sorted(contents.items(), key=lambda item: (item[0].path, item[0].first_row))
     ]
     last = ledger.chain[-1]
-    groups, planned = cut(wants, used, bits, size(last))
     wanted = Wanted(corpus, last.images, last.seed, tuple(used), last.store, last.clip)
+    groups, planned = cut(wants, used, bits, size(draft("retry", wanted, (), ())))
     return Draft(draft("retry", wanted, groups, planned), planned)
 
 
-def _failed_contents(ledger: Ledger, failed: set[tuple[str, str, str]]) -> tuple[dict[Piece, set[str]], CorpusSettings]:
+def _failed_contents(ledger: Ledger) -> tuple[CorpusSettings, dict[Piece, set[str]]] | None:
     """Failed contents as pieces of one row each, with the styles that they failed in.
 
-    One plan has one corpus: where failures lie in several, those of the newest come first, the rest next time.
+    A plan has one corpus: where failures lie in several, those come first that wait longest, the rest next time.
     """
-    for plan in reversed(ledger.chain):
-        found: dict[Piece, set[str]] = defaultdict(set)
+    corpora: dict[CorpusSettings, dict[Piece, set[str]]] = {}
+    for seq, failed in _failed_by_plan(ledger).items():
+        plan = ledger.chain[seq - 1]
         for planned in ledger.pieces(plan):
-            digests = [plan.styles[i].digest for i in plan.groups[planned.group].styles]
-            for single in _singles(planned.piece):
-                hits = {d for d in digests if (single.content_ids()[0], single.version, d) in failed}
-                if hits:
-                    found[single] |= hits
-        if found:
-            return found, plan.corpus
-    raise RequestError("The failed pairs are in no plan: run `atelier verify`.")
+            digests = {plan.styles[i].digest for i in plan.groups[planned.group].styles}
+            for content_id, single in _singles(planned.piece):
+                if hits := failed.get(content_id, set()) & digests:
+                    corpora.setdefault(plan.corpus, defaultdict(set))[single] |= hits
+    return next(iter(corpora.items()), None)
 
 
-def _singles(piece: Piece) -> list[Piece]:
+def _failed_by_plan(ledger: Ledger) -> dict[int, dict[str, set[str]]]:
+    """Standing failures by the plan that made them, oldest first: content id and style digests."""
+    plans: dict[int, dict[str, set[str]]] = {}
+    for table in ledger.failures():
+        columns = (table[name].to_pylist() for name in ("plan", "content_id", "style_digest"))
+        for seq, content_id, digest in zip(*columns, strict=True):
+            plans.setdefault(seq, defaultdict(set))[content_id].add(digest)
+    return plans
+
+
+def _singles(piece: Piece) -> Iterator[tuple[str, Piece]]:
+    """Each content of a piece as a piece of its own."""
     if piece.rows == 0:
-        return [piece]
-    return [replace(piece, first_row=piece.first_row + i, rows=1) for i in range(piece.rows)]
+        yield piece.path, piece
+        return
+    for row, content_id in enumerate(piece.content_ids(), piece.first_row):
+        yield content_id, part(piece, row, row + 1)

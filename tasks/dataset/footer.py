@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import os
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tasks.storage import Folder
 
 KEY = b"atelier"
+# One request fetches most footers whole.
+TAIL_BYTES = 2**16
 
 
 class SizeFill(BaseModel):
@@ -79,10 +83,26 @@ def parse_footer(metadata: dict[bytes, bytes] | None) -> ShardFooter | None:
 
 
 def read_footer(folder: Folder, name: str) -> tuple[ShardFooter | None, int]:
-    """Footer and number of rows of a shard; (None, -1) where the object is no Parquet file."""
+    """Footer and number of rows of a shard; (None, -1) where the object is no Parquet file.
+
+    Raises FileNotFoundError, and OSError where the store fails.
+    """
+    with folder.open(name) as file:
+        tail = _read_tail(file)
     try:
-        with folder.open(name) as file:
-            metadata: Any = pq.read_metadata(file)
-    except pa.ArrowInvalid:
+        metadata: Any = pq.read_metadata(io.BytesIO(tail))
+    except (pa.ArrowInvalid, OSError):  # of bytes in memory: not Parquet, or its Thrift is damaged
         return None, -1
     return parse_footer(metadata.metadata), metadata.num_rows
+
+
+def _read_tail(file: Any) -> bytes:
+    """The end of a Parquet file, from where its metadata begin: they, their length, and the magic word."""
+    size = file.seek(0, os.SEEK_END)
+    first = file.seek(max(0, size - TAIL_BYTES))
+    tail = bytes(file.read())
+    needed = int.from_bytes(tail[-8:-4], "little") + 8
+    if len(tail) < needed <= size:
+        first = file.seek(size - needed)
+        tail = bytes(file.read(size - len(tail) - first)) + tail
+    return tail

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.images.settings import ImageSettings
-from tasks.plan import Plan
 from tasks.records import RequestError
 from tasks.storage import Folder
 from tasks.styles import PlannedStyle
@@ -58,19 +58,26 @@ def freeze_identity(folder: Folder, identity: DatasetIdentity) -> None:
         check_identity(folder, identity)
 
 
-def check_style_names(chain: list[Plan], styles: list[PlannedStyle]) -> None:
-    """Raise RequestError where a name stands for another style than before, or two styles are one."""
-    names = {style.name: style.digest for plan in chain for style in plan.styles}
+def check_style_names(owned: Iterable[PlannedStyle], styles: Iterable[PlannedStyle]) -> None:
+    """Raise RequestError where a name stands for two styles, or a style has two names: here or in the dataset."""
+    digests = {style.name: style.digest for style in owned}
+    names = {digest: name for name, digest in digests.items()}
+    ours: dict[str, str] = {}
     for style in styles:
-        if names.get(style.name, style.digest) != style.digest:
+        if style.name in ours:
+            raise RequestError(f"Two styles are named {style.name!r}: rename one.")
+        if style.digest in ours.values():
+            other = next(name for name, digest in ours.items() if digest == style.digest)
+            raise RequestError(f"Styles {other!r} and {style.name!r} are the same: remove one.")
+        if digests.get(style.name, style.digest) != style.digest:
             raise RequestError(
                 f"Style {style.name!r} is in the dataset with other references, settings or weights: rename it."
             )
-    seen: dict[str, str] = {}
-    for style in styles:
-        if style.digest in seen:
-            raise RequestError(f"Styles {seen[style.digest]!r} and {style.name!r} are the same: remove one.")
-        seen[style.digest] = style.name
+        if names.get(style.digest, style.name) != style.name:
+            raise RequestError(
+                f"Style {style.name!r} is in the dataset as {names[style.digest]!r}: give it that name again."
+            )
+        ours[style.name] = style.digest
 
 
 def _brief(value: object) -> str:

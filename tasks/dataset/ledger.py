@@ -12,10 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.dataset.footer import ShardFooter, read_footer
-from tasks.plan import Ownership, Plan, PlannedPiece, plan_folder, read_chain, read_pieces
+from tasks.ownership import Ownership
+from tasks.plan import Plan, PlannedPiece, plan_folder, read_chain, read_pieces
 from tasks.storage import Folder
+from tasks.styles import PlannedStyle
 
 READERS = 16
+# Of a pair: content id, content version, style digest.
+PairKey = tuple[str, str, str]
+PAIR_COLUMNS = ["content_id", "content_version", "style_digest"]
 
 
 def shard_name(seq: int, shard: int) -> str:
@@ -45,19 +50,15 @@ class PlanStatus:
 
 
 class Ledger:
-    """One reading of a dataset: make a new one to see what changed."""
+    """One reading of a dataset: make a new one to see what changed. `abandoned` are the plans with a tombstone."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
-        self.chain = read_chain(folder)
+        names = folder.list("plans")
+        self.chain = read_chain(folder, names)
+        self.abandoned = {plan.seq for plan in self.chain if tombstone(plan.seq) in names}
         self._data = folder.list("data")
         self._pieces: dict[int, list[PlannedPiece]] = {}
-
-    @cached_property
-    def abandoned(self) -> set[int]:
-        """Plans with a tombstone."""
-        names = self.folder.list("plans")
-        return {plan.seq for plan in self.chain if tombstone(plan.seq) in names}
 
     @cached_property
     def footers(self) -> dict[tuple[int, int], tuple[ShardFooter | None, int]]:
@@ -68,7 +69,7 @@ class Ledger:
             return dict(zip(keys, found, strict=True))
 
     def is_committed(self, seq: int, shard: int) -> bool:
-        """Whether the shard's object is there: that object is the completion mark."""
+        """Whether the shard's object is there, whatever it holds: `footers` tell a commit from an abandoning."""
         return f"data/{shard_name(seq, shard)}" in self._data
 
     def open_shards(self, plan: Plan) -> list[int]:
@@ -85,14 +86,27 @@ class Ledger:
             self._pieces[plan.seq] = read_pieces(self.folder, plan)
         return self._pieces[plan.seq]
 
+    def owned_pieces(self, plan: Plan) -> list[PlannedPiece]:
+        """The pieces that a plan owns: all; if it was abandoned, those of shards that it had committed."""
+        if plan.seq not in self.abandoned:
+            return self.pieces(plan)
+        held = {shard for shard in range(plan.shards) if self._holds_records(plan.seq, shard)}
+        return [planned for planned in self.pieces(plan) if planned.shard in held] if held else []
+
+    def owned_styles(self, plan: Plan) -> list[PlannedStyle]:
+        """The styles that a plan owns pairs of."""
+        if plan.seq not in self.abandoned:
+            return list(plan.styles)
+        groups = {planned.group for planned in self.owned_pieces(plan)}
+        return [plan.styles[index] for index in sorted({i for g in groups for i in plan.groups[g].styles})]
+
     def ownership(self) -> Ownership:
-        """Everything that any plan owns; an abandoned plan owns only what it had committed."""
+        """Everything that any plan owns."""
         owned = Ownership()
         for plan in self.chain:
             masks = [owned.mask(plan.styles[i].digest for i in group.styles) for group in plan.groups]
-            for planned in self.pieces(plan):
-                if plan.seq not in self.abandoned or self._holds_records(plan.seq, planned.shard):
-                    owned.add(planned.piece, masks[planned.group])
+            for planned in self.owned_pieces(plan):
+                owned.add(planned.piece, masks[planned.group])
         return owned
 
     def status(self) -> list[PlanStatus]:
@@ -100,7 +114,7 @@ class Ledger:
         return [self._plan_status(plan) for plan in self.chain]
 
     def failures(self) -> list[pa.Table]:
-        """Failed records, a table a shard, with those that a later plan took up again left out."""
+        """Failed records, a table a shard, without those that a later plan took up again and committed."""
         tables, done = [], self._retried()
         for plan in self.chain:
             for shard in range(plan.shards):
@@ -115,17 +129,13 @@ class Ledger:
         columns = ("error_class", "error_stage")
         return Counter(pair for t in self.failures() for pair in zip(*(t[c].to_pylist() for c in columns), strict=True))
 
-    def _retried(self) -> dict[tuple[str, str, str], int]:
-        """Pairs of retry plans, with the last plan that took them up."""
-        latest: dict[tuple[str, str, str], int] = {}
+    def _retried(self) -> dict[PairKey, int]:
+        """Pairs that retry plans committed, with the last plan that did."""
+        latest: dict[PairKey, int] = {}
         for plan in self.chain:
-            if plan.kind != "retry":
-                continue
-            for planned in self.pieces(plan):
-                if plan.seq in self.abandoned and not self._holds_records(plan.seq, planned.shard):
-                    continue
-                for pair in planned_pairs(plan, planned):
-                    latest[pair] = plan.seq
+            for planned in self.pieces(plan) if plan.kind == "retry" else []:
+                if self._holds_records(plan.seq, planned.shard):
+                    latest |= dict.fromkeys(planned_pairs(plan, planned), plan.seq)
         return latest
 
     def _holds_records(self, seq: int, shard: int) -> bool:
@@ -144,24 +154,23 @@ class Ledger:
         )
 
 
-def planned_pairs(plan: Plan, planned: PlannedPiece) -> Iterable[tuple[str, str, str]]:
+def planned_pairs(plan: Plan, planned: PlannedPiece) -> Iterable[PairKey]:
     """(content_id, content_version, style_digest) of every pair that a planned piece stands for."""
     for content_id in planned.piece.content_ids():
         for index in plan.groups[planned.group].styles:
             yield content_id, planned.piece.version, plan.styles[index].digest
 
 
-def pair_rows(table: pa.Table) -> Iterable[tuple[str, str, str]]:
+def pair_rows(table: pa.Table) -> Iterable[PairKey]:
     """(content_id, content_version, style_digest) of each row of records or failures."""
-    columns = ("content_id", "content_version", "style_digest")
-    return zip(*(table[column].to_pylist() for column in columns), strict=True)
+    return zip(*(table[column].to_pylist() for column in PAIR_COLUMNS), strict=True)
 
 
 def read_pairs(folder: Folder, name: str) -> pa.Table:
     """The columns of a shard that say which pairs it holds; pictures are not read."""
     with folder.open(name) as file:
-        return pq.read_table(file, columns=["content_id", "content_version", "style_digest"])
+        return pq.read_table(file, columns=PAIR_COLUMNS)
 
 
-def _is_last(pair: tuple[str, str, str], seq: int, retried: dict[tuple[str, str, str], int]) -> bool:
+def _is_last(pair: PairKey, seq: int, retried: dict[PairKey, int]) -> bool:
     return retried.get(pair, seq) <= seq

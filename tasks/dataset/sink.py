@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import tempfile
 import uuid
@@ -93,56 +95,49 @@ class ShardSpool:
             yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
 
-def commit(folder: Folder, spool: ShardSpool, footer: ShardFooter) -> ShardFooter:
-    """Publish a shard: failures first, then the one object that is its completion mark.
-
-    Gives the footer that stands, ours or that of another attempt at the same shard. Raises RuntimeError where
-    the plan was abandoned or the name is taken by something else.
-    """
-    if folder.read_or_none(tombstone(footer.plan)) is not None:
-        raise AbandonedError(f"Plan {footer.plan} was abandoned.")
-    data, footer = spool.write(footer)
-    write_failures(folder, footer)
-    if publish_shard(folder, footer, data):
-        return footer
-    standing = read_standing(folder, footer)
-    if standing.token != footer.token:
-        write_failures(folder, standing)
-    return standing
-
-
 class AbandonedError(RuntimeError):
     """The plan of a shard was abandoned while the shard was being made."""
 
 
-def publish_shard(folder: Folder, footer: ShardFooter, data: bytes) -> bool:
-    """One create-only PUT; a lost answer counts as a refusal, since what stands is read back then."""
+def commit(folder: Folder, spool: ShardSpool, footer: ShardFooter) -> ShardFooter:
+    """Publish a shard: failures first, then the one object that is its completion mark.
+
+    Gives the footer that stands, ours or that of another attempt at the same shard; the copy in `failures/` is
+    that one's. Raises AbandonedError where the plan was abandoned, RuntimeError where something else has the
+    name, OSError where the store fails (the shard may be committed then: the next attempt finds out).
+    """
     name = f"data/{shard_name(footer.plan, footer.shard)}"
+    if folder.exists(name):
+        return _settle(folder, name, footer)
+    if folder.exists(tombstone(footer.plan)):
+        raise AbandonedError(f"Plan {footer.plan} was abandoned.")
+    data, footer = spool.write(footer)
+    write_failures(folder, footer)
+    if publish_shard(folder, name, data):
+        return footer
+    return _settle(folder, name, footer)
+
+
+def publish_shard(folder: Folder, name: str, data: bytes) -> bool:
+    """One create-only PUT; a lost answer counts as a refusal where something stands there now."""
     try:
         return folder.publish(name, data)
-    except (OSError, TimeoutError):
-        if read_footer_or_none(folder, name) is None:
+    except OSError:
+        if not folder.exists(name):
             raise
         return False
 
 
-def read_standing(folder: Folder, ours: ShardFooter) -> ShardFooter:
-    """Footer of the object that stands in a shard's place. Raises RuntimeError where it is not that shard."""
-    name = f"data/{shard_name(ours.plan, ours.shard)}"
+def _settle(folder: Folder, name: str, ours: ShardFooter) -> ShardFooter:
+    """Footer of the object that stands in a shard's place, once its failures are the ones that are shown."""
     found, _ = read_footer(folder, name)
     if found is None or (found.plan_digest, found.shard) != (ours.plan_digest, ours.shard):
         raise RuntimeError(f"{folder.uri}/{name} is taken by an object of another plan: move it away.")
+    if found.token != ours.token:
+        write_failures(folder, found)
     if found.abandoned:
         raise AbandonedError(f"Plan {ours.plan} was abandoned.")
     return found
-
-
-def read_footer_or_none(folder: Folder, name: str) -> ShardFooter | None:
-    """Footer of an object, or None where there is no such object."""
-    try:
-        return read_footer(folder, name)[0]
-    except FileNotFoundError:
-        return None
 
 
 def write_failures(folder: Folder, footer: ShardFooter) -> None:
@@ -157,12 +152,12 @@ def write_failures(folder: Folder, footer: ShardFooter) -> None:
     folder.publish(name, sink.getvalue(), create=False)
 
 
-def abandon_shard(folder: Folder, seq: int, shard: int, plan_digest: str) -> bool:
-    """Close an open shard with an empty object, so that no late commit can land there. False where one had."""
-    footer = ShardFooter(plan=seq, shard=shard, plan_digest=plan_digest, token=new_token(), abandoned=True)
-    with ShardSpool(pa.schema([])) as spool:
-        data, footer = spool.write(footer)
-    return publish_shard(folder, footer, data)
+def abandon_shard(folder: Folder, footer: ShardFooter, carried: pa.Schema) -> None:
+    """Close an open shard with an empty object, so that no late commit can land there; one that had stays."""
+    with ShardSpool(carried) as spool:
+        data, footer = spool.write(footer.model_copy(update={"abandoned": True}))
+    if publish_shard(folder, f"data/{shard_name(footer.plan, footer.shard)}", data):
+        write_failures(folder, footer)
 
 
 def new_token() -> str:
@@ -171,9 +166,16 @@ def new_token() -> str:
 
 
 def picture_path(content_id: str, style: str, suffix: str) -> str:
-    """`image.path` of a record: a file name that tells content and style apart, safe on any disk."""
-    stem = os.path.splitext(content_id)[0]
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in f"{stem}--{style}") + suffix
+    """`image.path` of a record: a file name of its own for each content and style, safe on any disk."""
+    # A row of a table, `file.parquet#12`, has no suffix to lose.
+    stem = content_id if "#" in content_id else os.path.splitext(content_id)[0]
+    digest = hashlib.sha256(json.dumps([content_id, style]).encode()).hexdigest()[:8]
+    return f"{_plain(stem)}--{_plain(style)}--{digest}{suffix}"
+
+
+def _plain(text: str) -> str:
+    """The last 40 characters, without those that mean something to a shell or a disk (names end at 255 bytes)."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)[-40:]
 
 
 def _check(data: bytes, footer: ShardFooter) -> None:
@@ -184,15 +186,19 @@ def _check(data: bytes, footer: ShardFooter) -> None:
 
 
 def _writer_options(schema: pa.Schema) -> Mapping[str, Any]:
-    """Pictures are compressed already: plain, no dictionary, no statistics. Scalars: zstd, dictionaries."""
+    """Pictures are compressed already: plain. Bytes have no dictionary and no statistics. Scalars have, and zstd."""
     sink = io.BytesIO()
     pq.write_table(schema.empty_table(), sink)
-    parquet = pq.read_metadata(sink).schema
-    leaves = [parquet.column(i).path for i in range(len(parquet))]
-    scalars = [leaf for leaf in leaves if leaf != "image.bytes"]
+    columns = pq.read_metadata(sink).schema
+    leaves = [columns.column(index) for index in range(len(columns))]
+    scalars = [leaf.path for leaf in leaves if not _holds_bytes(leaf)]
     return {
-        "compression": {leaf: "none" if leaf == "image.bytes" else "zstd" for leaf in leaves},
+        "compression": {leaf.path: "none" if leaf.path == "image.bytes" else "zstd" for leaf in leaves},
         "use_dictionary": scalars,
         "write_statistics": scalars,
         "write_page_index": True,
     }
+
+
+def _holds_bytes(leaf: pq.ColumnSchema) -> bool:
+    return leaf.physical_type == "BYTE_ARRAY" and leaf.logical_type.type == "NONE"

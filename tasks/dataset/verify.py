@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.dataset.footer import ShardFooter
-from tasks.dataset.ledger import READERS, Ledger, pair_rows, planned_pairs, read_pairs, shard_name
-from tasks.plan import Ownership, Plan, PlannedPiece, by_shard
+from tasks.dataset.identity import NAME as DATASET
+from tasks.dataset.identity import read_identity
+from tasks.dataset.ledger import READERS, Ledger, PairKey, pair_rows, planned_pairs, read_pairs, shard_name
+from tasks.ownership import Ownership, Want
+from tasks.plan import Plan, PlannedPiece, by_shard
+from tasks.records import RequestError
 from tasks.storage import Folder
-
-PairKey = tuple[str, str, str]
 
 
 @dataclass
@@ -34,16 +37,25 @@ class Verification:
 
 
 def verify(folder: Folder) -> Verification:
-    """Check a dataset. Reads plans, footers and the identity columns of the rows; no pictures."""
+    """Check a dataset. Reads plans, footers and the identity columns of the rows; no pictures.
+
+    Damage is a problem, named; a hole in the chain of plans is a RequestError, for nothing can be known then.
+    """
     ledger = Ledger(folder)
-    found = Verification(problems=[*_strangers(ledger), *_overlaps(ledger)])
-    failed: set[PairKey] = set()
+    found = Verification(problems=[*_check_identity(ledger), *_strangers(ledger)])
+    owned, failed = Ownership(), set[PairKey]()
     for plan in ledger.chain:
-        shards = by_shard(ledger.pieces(plan))
+        try:
+            shards = by_shard(ledger.pieces(plan))
+            found.problems += _overlaps(ledger, plan, owned)
+        except RequestError as error:
+            found.problems.append(str(error))
+            continue
+        work = [(ledger, plan, shard, shards.get(shard, [])) for shard in range(plan.shards)]
         with ThreadPoolExecutor(READERS) as pool:
-            work = [(ledger, plan, shard, shards.get(shard, [])) for shard in range(plan.shards)]
             for one in pool.map(lambda item: _check_shard(*item), work):
                 _add(found, one, plan, failed)
+    found.failed = len(failed)
     return found
 
 
@@ -60,40 +72,50 @@ class _Shard:
 
 def _add(found: Verification, one: _Shard, plan: Plan, failed: set[PairKey]) -> None:
     found.records += one.records
-    found.open_shards += one.open and plan.kind is not None
+    found.open_shards += one.open
     found.problems += one.problems
     strangers = one.retried - failed
     if strangers:
         found.problems.append(f"plan {plan.seq} retries {len(strangers)} pairs that had not failed")
     failed -= one.retried
     failed |= set(one.failed)
-    found.failed = len(failed)
 
 
 def _check_shard(ledger: Ledger, plan: Plan, shard: int, planned: list[PlannedPiece]) -> _Shard:
     name = f"data/{shard_name(plan.seq, shard)}"
     if not ledger.is_committed(plan.seq, shard):
         abandoned = plan.seq in ledger.abandoned
-        return _Shard(open=not abandoned, problems=[f"{name}: its abandoning is not finished"] if abandoned else [])
+        problems = [f"{name}: its abandoning is not finished; run `atelier abandon` again"] if abandoned else []
+        return _Shard(open=not abandoned, problems=problems)
     footer, rows = ledger.footers[plan.seq, shard]
-    if footer is None or (footer.plan_digest, footer.shard) != (plan.pieces_digest, shard):
+    if footer is None or (footer.plan_digest, footer.shard) != (plan.digest, shard):
         return _Shard(problems=[f"{name}: not the shard that was planned"])
+    try:
+        return _check_rows(ledger, plan, footer, rows, planned)
+    except (ValueError, OSError, KeyError) as error:
+        return _Shard(problems=[f"{name}: cannot be read ({type(error).__name__})"])
+
+
+def _check_rows(ledger: Ledger, plan: Plan, footer: ShardFooter, rows: int, planned: list[PlannedPiece]) -> _Shard:
+    """Compare a shard's rows and failures with its plan. Raises ValueError or OSError where it is damaged."""
+    name = f"data/{shard_name(footer.plan, footer.shard)}"
+    problems = list(_compare_copy(ledger.folder, footer))
     if footer.abandoned:
-        return _Shard(problems=[f"{name}: abandoned, but holds {rows} rows"] if rows else [])
+        tombless = [] if plan.seq in ledger.abandoned else [f"{name}: abandoned, but its plan is not"]
+        return _Shard(problems=problems + tombless + ([f"{name}: abandoned, but holds {rows} rows"] if rows else []))
     records = Counter(pair_rows(read_pairs(ledger.folder, name)))
-    failures = list(pair_rows(footer.failure_table())) if footer.failed else []
+    table = footer.failure_table()
+    failures = [] if table is None else list(pair_rows(table))
     wanted = {pair for piece in planned for pair in planned_pairs(plan, piece)}
-    problems = [
-        *_compare_counts(name, footer, rows, sum(records.values()), len(failures)),
-        *_compare_pairs(name, wanted, records + Counter(failures)),
-        *_compare_copy(ledger.folder, footer),
-    ]
-    retried = wanted if plan.kind == "retry" else set()
-    return _Shard(records=sum(records.values()), failed=failures, retried=retried, problems=problems)
+    problems += _compare_counts(name, footer, rows, records.total(), len(failures))
+    problems += _compare_pairs(name, wanted, records + Counter(failures))
+    return _Shard(
+        records=records.total(), failed=failures, retried=wanted if plan.kind == "retry" else set(), problems=problems
+    )
 
 
 def _compare_counts(name: str, footer: ShardFooter, rows: int, records: int, failed: int) -> Iterator[str]:
-    if (footer.records, footer.records) != (rows, records):
+    if not footer.records == rows == records:
         yield f"{name}: the footer says {footer.records} records, the file has {rows}, its rows name {records}"
     if footer.failed != failed:
         yield f"{name}: the footer says {footer.failed} failures and holds {failed}"
@@ -104,43 +126,51 @@ def _compare_pairs(name: str, wanted: set[PairKey], got: Counter[PairKey]) -> It
     doubled = [pair for pair, count in got.items() if count > 1]
     for what, pairs in (("lost", lost), ("not planned", strange), ("doubled", doubled)):
         if pairs:
-            yield f"{name}: {len(pairs)} pairs {what}, for one {sorted(pairs)[0][0]}"
+            yield f"{name}: {len(pairs)} pairs {what}, for one {min(pairs)[0]}"
 
 
 def _compare_copy(folder: Folder, footer: ShardFooter) -> Iterator[str]:
     """`failures/` is a copy of what the footer holds."""
     name = f"failures/{shard_name(footer.plan, footer.shard)}"
+    data, table = folder.read_or_none(name), footer.failure_table()
     try:
-        with folder.open(name) as file:
-            copy: pa.Table | None = pq.read_table(file)
-    except FileNotFoundError:
-        copy = None
-    except pa.ArrowInvalid:
+        copy = None if data is None else pq.read_table(io.BytesIO(data))
+    except (ValueError, OSError):  # of bytes in memory: damaged
         yield f"{name}: cannot be read"
         return
-    table = footer.failure_table()
-    same = copy is table if table is None or copy is None else copy.equals(table)
-    if not same:
+    if _text(copy) != _text(table):
         yield f"{name}: differs from the failures in the footer of its shard"
 
 
+def _text(table: pa.Table | None) -> str:
+    """Rows as text, in which NaN equals NaN."""
+    return "" if table is None else repr(table.to_pylist())
+
+
+def _check_identity(ledger: Ledger) -> Iterator[str]:
+    try:
+        if ledger.chain and read_identity(ledger.folder) is None:
+            yield f"{DATASET}: is missing"
+    except RequestError as error:
+        yield str(error)
+
+
 def _strangers(ledger: Ledger) -> Iterator[str]:
-    expected = {f"data/{shard_name(plan.seq, s)}" for plan in ledger.chain for s in range(plan.shards)}
-    for name in ledger.folder.list("data"):
-        if name not in expected:
-            yield f"{name}: no plan expects it"
+    shards = {shard_name(plan.seq, shard) for plan in ledger.chain for shard in range(plan.shards)}
+    for place in ("data", "failures"):
+        for name in ledger.folder.list(place):
+            if name.removeprefix(f"{place}/") not in shards:
+                yield f"{name}: no plan expects it"
 
 
-def _overlaps(ledger: Ledger) -> Iterator[str]:
+def _overlaps(ledger: Ledger, plan: Plan, owned: Ownership) -> Iterator[str]:
     """No pair is wanted by two plans; only a retry takes up pairs that are owned."""
-    owned = Ownership()
-    for plan in ledger.chain:
-        twice = 0
-        masks = [owned.mask(plan.styles[i].digest for i in group.styles) for group in plan.groups]
-        for planned in ledger.pieces(plan) if plan.seq not in ledger.abandoned else []:
-            piece, mask = planned.piece, masks[planned.group]
-            left = list(owned.missing(piece, mask, any_version=False))
-            twice += plan.kind == "wanted" and [(w.piece, w.styles) for w in left] != [(piece, mask)]
-            owned.add(piece, mask)
-        if twice:
-            yield f"plan {plan.seq}: {twice} of its pieces are in an earlier plan too"
+    twice = 0
+    masks = [owned.mask(plan.styles[i].digest for i in group.styles) for group in plan.groups]
+    for planned in ledger.owned_pieces(plan):
+        mask = masks[planned.group]
+        free = owned.missing(planned.piece, mask, any_version=False) == [Want(planned.piece, mask)]
+        twice += plan.kind == "wanted" and not free
+        owned.add(planned.piece, mask)
+    if twice:
+        yield f"plan {plan.seq}: {twice} of its pieces are in an earlier plan too, or twice in this one"

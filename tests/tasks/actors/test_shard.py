@@ -91,7 +91,7 @@ def test_a_record_says_what_it_is(tmp_path: Path, photos: Path, styles: tuple[Pl
     assert (row["method"], row["method_version"], row["strength"]) == ("adain", style.method.version, 1.0)
     assert row["weights_digest"] == style.weights_digest
     assert row["seed"] == pair_seed(0, "p01.jpg", style.digest)
-    assert row["image"]["path"] == "p01--blots.png"  # type: ignore[index]
+    assert row["image"]["path"].startswith("p01--blots--")  # type: ignore[index]
     assert 0 < float(str(row["seconds"])) <= footer.seconds["busy"] + footer.seconds["decode"]
     assert row["clip_content"] is None
 
