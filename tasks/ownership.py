@@ -24,13 +24,13 @@ class _Spans:
 
     __slots__ = ("entries", "longest", "versions")
 
-    def __init__(self) -> None:
-        self.entries: list[tuple[int, int, str, int]] = []
-        self.longest = 0
-        self.versions: tuple[str, ...] = ()
+    def __init__(self, first: int, stop: int, version: str, mask: int) -> None:
+        self.entries = [(first, stop, version, mask)]
+        self.longest = stop - first
+        self.versions: tuple[str, ...] = (version,)
 
     def insert(self, first: int, stop: int, version: str, mask: int) -> None:
-        if self.entries and self.entries[-1][1:] == (first, version, mask):
+        if self.entries[-1][1:] == (first, version, mask):
             first = self.entries.pop()[0]
         insort(self.entries, (first, stop, version, mask))
         self.longest = max(self.longest, stop - first)
@@ -60,16 +60,21 @@ class Ownership:
 
     def add(self, piece: Piece, mask: int) -> None:
         """Own a piece for the styles of a mask."""
-        for want in self.missing(piece, mask, any_version=False):
-            spans = self.spans.setdefault(piece.path, _Spans())
-            spans.insert(*span(want.piece), piece.version, want.styles)
         self.known[piece.path] = piece
+        spans = self.spans.get(piece.path)
+        if spans is None:
+            self.spans[piece.path] = _Spans(*span(piece), piece.version, mask)
+            return
+        for want in self.missing(piece, mask, any_version=False):
+            spans.insert(*span(want.piece), piece.version, want.styles)
 
     def missing(self, piece: Piece, mask: int, any_version: bool) -> list[Want]:
         """The parts of a piece, with their styles, that nobody owns yet."""
         spans = self.spans.get(piece.path)
+        if spans is None:
+            return [Want(piece, mask)]
         first, stop = span(piece)
-        near = spans.overlapping(first, stop) if spans else []
+        near = spans.overlapping(first, stop)
         owned = [entry for entry in near if any_version or entry[2] == piece.version]
         if not owned:
             return [Want(piece, mask)]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from tasks.records import ImageError, RequestError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A file that is one picture (`rows` is 0), or a range of rows of a table file.
 
