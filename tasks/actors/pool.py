@@ -14,7 +14,7 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 from tasks.actors.cluster import Share
 from tasks.actors.journal import JournalEntry, open_journal
 from tasks.actors.orders import ActorSettings, ShardOrder
-from tasks.actors.shift import OnShard, ShardFailure, Shift, find_cause
+from tasks.actors.shift import RESTART_POLL_SECONDS, RESTART_SECONDS, OnShard, ShardFailure, Shift, find_cause
 from tasks.actors.stylizer import Stylizer
 from tasks.records import RequestError
 from tasks.styles import PlannedStyle
@@ -22,7 +22,6 @@ from tasks.styles import PlannedStyle
 log = logging.getLogger(__name__)
 
 START_SECONDS = 300.0
-RESTART_POLL_SECONDS = 0.2
 MAX_REPRESENT_ATTEMPTS = 3
 
 OnProgress = Callable[[int], None]
@@ -128,6 +127,8 @@ class Pool:
             places: list[dict[str, Any]] = ray.get(calls, timeout=START_SECONDS)
         except RayTaskError as error:
             raise find_cause(error) from error
+        except RayActorError as error:
+            raise RuntimeError(f"An actor could not start: {error}") from error
         except GetTimeoutError as error:
             raise RequestError(
                 f"No room for {len(calls)} actors within {START_SECONDS:g} s: ask for fewer under `resources`."
@@ -137,11 +138,14 @@ class Pool:
         return places
 
     def _wait_until_restarted(self, slot: int) -> None:
+        end = time.monotonic() + RESTART_SECONDS
         while True:
             try:
                 ray.get(self.actors[slot].describe.remote())
                 return
-            except ActorUnavailableError:
+            except ActorUnavailableError as error:
+                if time.monotonic() > end:
+                    raise RuntimeError(f"An actor's process dies whenever it starts: {error}") from error
                 time.sleep(RESTART_POLL_SECONDS)
 
 

@@ -31,6 +31,7 @@ MAX_ERRORS = 3
 FREE_LOSSES = 20
 WAIT_SECONDS = 1.0
 RESTART_POLL_SECONDS = 0.2
+RESTART_SECONDS = 300.0
 
 Call = Any  # a ray.ObjectRef, whose type parameter Ray itself leaves open
 OnShard = Callable[[ShardFooter], None]
@@ -75,6 +76,7 @@ class Shift:
         self._waiting = deque(orders)
         self._out: dict[Call, tuple[int, ShardOrder]] = {}
         self._restarting: dict[Call, tuple[int, Any]] = {}
+        self._down_since: dict[int, float] = {}
         self._costs: defaultdict[tuple[int, int], _Cost] = defaultdict(_Cost)
 
     def is_at_work(self) -> bool:
@@ -174,13 +176,17 @@ class Shift:
             return
         try:
             ray.get(call)
-        except ActorUnavailableError:
+        except ActorUnavailableError as error:
+            if time.monotonic() - self._down_since.setdefault(slot, time.monotonic()) > RESTART_SECONDS:
+                raise RuntimeError(f"An actor's process dies whenever it starts: {error}") from error
             time.sleep(RESTART_POLL_SECONDS)
             self._watch_restart(slot)
         except RayTaskError as error:
             raise find_cause(error) from error
         except RayActorError as error:
             raise RuntimeError(f"An actor could not start again: {error}") from error
+        else:
+            self._down_since.pop(slot, None)
 
     def _give_up(self, order: ShardOrder, reason: str) -> None:
         log.error("shard %d-%d was given up: %s", *order.key, reason)

@@ -42,7 +42,9 @@ def dataset(atelier: Atelier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     job = write_job(folder, shard_images=3, resources={"actors": 1, "gpus_per_actor": 0})
     drivers = [atelier.start("run", job, "--json") for _ in range(2)]
     outcomes = [atelier.finish(driver) for driver in drivers]
-    assert [outcome.code for outcome in outcomes] == [0, 0], [outcome.stderr for outcome in outcomes]
+    # A driver that finds everything owned ends; where the other is still at work then, it says "incomplete".
+    codes = sorted(outcome.code for outcome in outcomes)
+    assert codes in ([0, 0], [0, 3]), [outcome.stderr for outcome in outcomes]
     return folder / "out"
 
 

@@ -116,6 +116,7 @@ def test_a_run_killed_half_way_goes_on_as_if_nothing_had_been(atelier: Atelier, 
     assert len(read_images(out)) == 48
 
 
+@pytest.mark.slow
 def test_what_was_abandoned_is_planned_again(atelier: Atelier, tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 8)
     write_style_pictures(tmp_path / "art")
