@@ -1,0 +1,57 @@
+"""For every test: this repository's own code, nothing phones home, and an S3 server over a real socket."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before anything is imported that would read them.
+os.environ |= {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+import fsspec
+import pytest
+
+import tasks
+
+assert Path(tasks.__file__).resolve().is_relative_to(Path(__file__).resolve().parents[1]), "another checkout's tasks"
+
+S3_SETTINGS = {
+    "AWS_ACCESS_KEY_ID": "key-for-tests",
+    "AWS_SECRET_ACCESS_KEY": "secret-for-tests",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A moto server on a free port; for the rest of the session, every S3 client finds it by the environment."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    before = {name: os.environ.get(name) for name in (*S3_SETTINGS, "AWS_ENDPOINT_URL")}
+    os.environ |= {**S3_SETTINGS, "AWS_ENDPOINT_URL": endpoint}
+    yield endpoint
+    server.stop()
+    for name, value in before.items():
+        os.environ.pop(name)
+        if value is not None:
+            os.environ[name] = value
+
+
+@pytest.fixture
+def s3(s3_endpoint: str) -> str:
+    """URI of a fresh, empty bucket."""
+    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+    fsspec.filesystem("s3", use_listings_cache=False).mkdir(bucket)
+    return f"s3://{bucket}"

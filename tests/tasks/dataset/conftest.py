@@ -1,0 +1,31 @@
+"""A dataset of seven photographs in two styles, planned and made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.storage import Folder
+from tests.tasks.dataset.making import finish, plan_something, styles, wanted, write_photos
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Seven files, 000.jpg to 006.jpg."""
+    write_photos(tmp_path / "photos", range(7))
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """Where the dataset goes."""
+    return Folder(str(tmp_path / "out"))
+
+
+@pytest.fixture
+def dataset(photos: Path, folder: Folder) -> Folder:
+    """Seven photographs in two styles, of which 003.jpg failed: 12 records and 2 failures in 3 shards."""
+    plan_something(folder, wanted(photos, styles("wave", "ink")))
+    finish(folder, failing={"003.jpg"})
+    return folder
