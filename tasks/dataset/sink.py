@@ -174,8 +174,9 @@ def picture_path(content_id: str, style: str, suffix: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """The last 40 characters, without those that mean something to a shell or a disk (names end at 255 bytes)."""
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)[-40:]
+    """The end of a text, without what means something to a shell or a disk, whose names hold 255 bytes."""
+    plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
+    return plain.encode()[-100:].decode(errors="ignore")
 
 
 def _check(data: bytes, footer: ShardFooter) -> None:
