@@ -57,7 +57,7 @@ def measure(
             "size": SIZE,
             "stylized": vars(judge(outputs_NCHW)),
             "identity": vars(judge(contents_NCHW)),
-            "renders_per_second": measure_speed(network, contents_NCHW, styles_NCHW),
+            "renders_per_core_second": measure_speed(network, contents_NCHW, styles_NCHW),
         }
 
 
@@ -88,12 +88,15 @@ def style_distance(outputs: list[Tensor], styles: list[Tensor]) -> float:
 
 
 def measure_speed(network: SmallStylizer, contents_NCHW: Tensor, styles_NCHW: Tensor, repeats: int = 8) -> float:
-    """Pictures a second of encode and render together, one at a time, styles known, on the threads in use."""
+    """Pictures a second of one core's time, encode and render together, one at a time, styles known.
+
+    Of processor time, since training runs share machines.
+    """
     statistics = network.represent(styles_NCHW[:1])
-    started = time.perf_counter()
+    started = time.process_time()
     for index in range(repeats):
         network.render(network.content_encoder(contents_NCHW[index : index + 1]), statistics)
-    return round(repeats / (time.perf_counter() - started), 2)
+    return round(repeats / (time.process_time() - started), 2)
 
 
 def take(pictures: Pictures, count: int) -> Tensor:
