@@ -255,7 +255,8 @@ def _dataset(root: str) -> Any:
     from tasks.dataset.identity import read_identity
     from tasks.storage import Folder
 
-    folder = Folder(root)
+    # Actors have working directories of their own.
+    folder = Folder(root if "://" in root else str(Path(root).expanduser().absolute()))
     if read_identity(folder) is None:
         raise RequestError(f"There is no dataset at {root}: it has no dataset.json.")
     return folder

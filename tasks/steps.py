@@ -34,7 +34,7 @@ from tasks.records import RequestError
 from tasks.report.summary import render_summary
 from tasks.storage import Folder
 from tasks.store import RepresentationStore
-from tasks.styles import PlannedStyle, StyleSettings
+from tasks.styles import PlannedStyle, StyleSettings, check_unchanged
 from tasks.summary import report_data, write_report
 
 # Truth lives in storage, so nothing is cached or kept by Prefect, and a step that fails is run again by hand.
@@ -68,8 +68,11 @@ def prepare(styles: str | Sequence[StyleSettings], method: MethodSettings, store
 
 @task(cache_policy=NO_CACHE, task_run_name="open plans")
 def find_open_plans(output: str) -> list[Plan]:
-    """Plans that an earlier run left open: they come first."""
-    return Ledger(Folder(output)).open_plans()
+    """Plans that an earlier run left open: they come first. Raises RequestError where their styles have changed."""
+    plans = Ledger(Folder(output)).open_plans()
+    for plan in plans:
+        check_unchanged(plan.styles)
+    return plans
 
 
 @task(cache_policy=NO_CACHE, task_run_name="plan")
