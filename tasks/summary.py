@@ -86,7 +86,7 @@ def _read_rows(ledger: Ledger) -> pa.Table:
 
     def read(name: str) -> pa.Table:
         with ledger.folder.open(name) as file:
-            return pq.read_table(file, columns=SUMMARY_COLUMNS)
+            return pq.ParquetFile(file).read(columns=SUMMARY_COLUMNS, use_threads=False)  # see ledger.read_pairs
 
     with ThreadPoolExecutor(READERS) as pool:
         tables = [table.replace_schema_metadata() for table in pool.map(read, names)]
