@@ -103,6 +103,6 @@ def _content_thumbnail(plan: Plan, piece: Piece, content_id: str) -> bytes | Non
         for entry in open_corpus(plan.corpus).read(piece):
             if entry.content_id == content_id and entry.data:
                 return thumbnail(entry.data, SIDE)
-    except (RequestError, ImageError):
+    except (RequestError, ImageError, OSError):  # a report never fails for want of a picture
         return None
     return None
