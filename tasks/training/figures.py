@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
@@ -55,10 +55,14 @@ def measure(
         return {
             "pairs": PAIRS,
             "size": SIZE,
-            "stylized": vars(judge(outputs_NCHW)),
-            "identity": vars(judge(contents_NCHW)),
+            "stylized": rounded(judge(outputs_NCHW)),
+            "identity": rounded(judge(contents_NCHW)),
             "renders_per_core_second": measure_speed(network, contents_NCHW, styles_NCHW),
         }
+
+
+def rounded(figures: Figures) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in asdict(figures).items()}
 
 
 def judge_pairs(contents_NCHW: Tensor, styles_NCHW: Tensor, features: Features, outputs_NCHW: Tensor) -> Figures:
