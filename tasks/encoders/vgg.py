@@ -110,9 +110,7 @@ class StudentVgg(nn.Module):
         return F.relu(self.layers[name](F.pad(features_NCHW, (1, 1, 1, 1), mode="reflect")))
 
     @classmethod
-    def open(
-        cls, tensors: Mapping[str, Tensor], levels: int | None = None, heads: bool = False
-    ) -> StudentVgg:
+    def open(cls, tensors: Mapping[str, Tensor], levels: int | None = None, heads: bool = False) -> StudentVgg:
         """The network of a state dict, frozen; `levels` None takes all that the tensors reach."""
         reached = sum(f"{stage[-1]}.weight" in tensors for stage in STUDENT_STAGES)
         return freeze(cls(tensors, check_levels(levels, reached), heads))

@@ -26,9 +26,7 @@ def style_loss(outputs: Features, styles: Features) -> Tensor:
     losses = [
         F.mse_loss(of_output, of_style)
         for output_NCHW, style_NCHW in zip(outputs, styles, strict=True)
-        for of_output, of_style in zip(
-            channel_statistics(output_NCHW), channel_statistics(style_NCHW), strict=True
-        )
+        for of_output, of_style in zip(channel_statistics(output_NCHW), channel_statistics(style_NCHW), strict=True)
     ]
     return torch.stack(losses).sum()
 
@@ -48,9 +46,7 @@ def covariance_loss(output_NCHW: Tensor, style_NCHW: Tensor) -> Tensor:
 
 def moment_distances(first_NCHW: Tensor, second_NCHW: Tensor) -> dict[str, Tensor]:
     """Mean squared differences of means, deviations and covariances."""
-    (first_mean, first_covariance), (second_mean, second_covariance) = map(
-        channel_moments, (first_NCHW, second_NCHW)
-    )
+    (first_mean, first_covariance), (second_mean, second_covariance) = map(channel_moments, (first_NCHW, second_NCHW))
     return {
         "mean": (first_mean - second_mean).square().mean(),
         "deviation": (deviations(first_covariance) - deviations(second_covariance)).square().mean(),

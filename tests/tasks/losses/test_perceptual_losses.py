@@ -45,9 +45,7 @@ def test_covariance_sees_what_means_and_deviations_do_not() -> None:
     together = torch.stack([values, values]).reshape(1, 2, 2, 2)
     apart = torch.stack([values, -values]).reshape(1, 2, 2, 2)
     assert float(style_loss([together], [apart])) == 0
-    assert float(covariance_loss(together, apart)) == pytest.approx(
-        2.0
-    )  # off-diagonals 1 and -1: mean of 0 0 4 4
+    assert float(covariance_loss(together, apart)) == pytest.approx(2.0)  # off-diagonals 1 and -1: mean of 0 0 4 4
     assert {name: float(value) for name, value in moment_distances(together, apart).items()} == pytest.approx(
         {"mean": 0.0, "deviation": 0.0, "covariance": 2.0}
     )
