@@ -28,11 +28,12 @@ def draft_plan(job: Job, wanted: Wanted, size: ShardSize) -> Draft | None:
 
 
 def find_nothing_to_do(job: Job) -> RunSummary | None:
-    """The summary of a run that has nothing to do; None where there is work."""
+    """The summary of a run that has nothing to do; None where there is work. Raises RequestError at a wrong job."""
     started = time.monotonic()
     folder = Folder(job.output)
-    ledger = Ledger(folder)
-    if not ledger.chain or ledger.open_plans() or draft_plan(job, prepare_wanted(job), ShardSize()) is not None:
+    ledger, wanted = Ledger(folder), prepare_wanted(job)
+    # A dataset without a plan has work; drafting it here would read the whole corpus twice.
+    if not ledger.chain or ledger.open_plans() or draft_plan(job, wanted, ShardSize()) is not None:
         return None
     summary = RunSummary(output=job.output, max_failed=job.max_failed)
     summary.count(verify(folder))

@@ -33,14 +33,23 @@ def stylize(job: Job) -> RunSummary:
         clip=job.scores.clip,
     )
     with PoolOnDemand(job.resources, job.output, job.store_uri, job.scores.clip) as actors:
-        for plan in steps.find_open_plans(job.output):
-            finish_plan(plan, job.corpus, actors, summary)
-        new = steps.make_plan(job.output, wanted, actors, job.shard_images)
-        if new is not None:
-            finish_plan(new, job.corpus, actors, summary)
+        tried = finish_open_plans(job, actors, summary)
+        steps.make_plan(job.output, wanted, actors, job.shard_images)
+        # Ours, or one that another driver made meanwhile: it owns what we wanted, so its end is ours to wait for.
+        finish_open_plans(job, actors, summary, tried)
     close_run(summary)
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def finish_open_plans(
+    job: Job, actors: PoolOnDemand, summary: RunSummary, tried: frozenset[int] = frozenset()
+) -> frozenset[int]:
+    """Bring every open plan to its end, but for those that were tried before; gives which were tried."""
+    plans = [plan for plan in steps.find_open_plans(job.output) if plan.seq not in tried]
+    for plan in plans:
+        finish_plan(plan, job.corpus, actors, summary)
+    return tried | {plan.seq for plan in plans}
 
 
 def finish_plan(plan: Plan, corpus: CorpusSettings, actors: PoolOnDemand, summary: RunSummary) -> None:

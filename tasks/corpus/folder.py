@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 
 from tasks.corpus.base import Entry, Piece, check_unique
-from tasks.corpus.listing import Root, with_suffix
+from tasks.corpus.listing import Root, is_version, with_suffix
 from tasks.images.decoding import MAX_BYTES
 from tasks.records import ImageError, RequestError
 
@@ -15,6 +15,8 @@ from tasks.records import ImageError, RequestError
 SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"]
 )
+
+CHANGED = "the file has changed since it was planned: run the job again, with `on_change: version` in its corpus"
 
 
 class FolderCorpus:
@@ -45,6 +47,8 @@ class FolderCorpus:
     def read(self, piece: Piece) -> Iterator[Entry]:
         """The one entry of a piece."""
         data, error = read_picture_file(self.root, piece.path, piece.bytes)
+        if data is not None and not is_version(data, piece.version):
+            data, error = None, ImageError("changed", CHANGED)
         yield Entry(piece.path, f"{self.uri}/{piece.path}", piece.version, data, error)
 
 

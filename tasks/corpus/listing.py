@@ -19,6 +19,7 @@ from tasks.records import RequestError
 READERS = 8
 # Version of a file that cannot be read while planning: reading it later says why, in its record.
 UNREADABLE = "unreadable"
+SHA256 = "sha256:"
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,15 @@ def _found(path: str, info: Mapping[str, Any]) -> FoundFile:
     return FoundFile(path, info["size"] or 0, etag=etag.strip('"'))
 
 
+def is_version(data: bytes, version: str) -> bool:
+    """Whether bytes are those that a version stands for; an entity tag cannot be checked, and passes."""
+    return not version.startswith(SHA256) or version == f"{SHA256}{hashlib.sha256(data).hexdigest()[:32]}"
+
+
 def _digest(filesystem: Any, path: str) -> str:
     try:
         with filesystem.open(path, "rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}"
+            return f"{SHA256}{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}"
     except (FileNotFoundError, PermissionError):
         return UNREADABLE
 

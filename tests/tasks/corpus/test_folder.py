@@ -153,3 +153,16 @@ def test_equal_ids_and_odd_names_are_refused(tmp_path: Path) -> None:
         file.write(picture())
     with pytest.raises(RequestError, match="not UTF-8"):
         Root(fsspec.filesystem("file"), str(tmp_path)).files()
+
+
+def test_a_picture_that_changed_after_it_was_planned_is_not_taken_for_the_planned_one(tmp_path: Path) -> None:
+    write(tmp_path, "a.png", "b.png")
+    corpus = open_folder(str(tmp_path))
+    changed, same = corpus.pieces({})
+    (tmp_path / "a.png").write_bytes(picture(7))
+    (entry,) = corpus.read(changed)
+    assert entry.data is None
+    assert entry.error is not None
+    assert entry.error.reason == "changed"
+    (entry,) = corpus.read(same)
+    assert entry.data == picture(1)
