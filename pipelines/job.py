@@ -19,7 +19,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from tasks.scores.settings import ScoreSettings
 
 from tasks.actors.settings import ResourceSettings
 from tasks.corpus.settings import CorpusSettings
@@ -27,6 +26,7 @@ from tasks.images.settings import ImageSettings
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.settings import MethodSettings
 from tasks.records import RequestError
+from tasks.scores.settings import ScoreSettings
 from tasks.styles import StyleSettings
 
 MAX_JOB_BYTES = 2**20

@@ -12,7 +12,8 @@ from pipelines.cli import app
 from pipelines.job import Job, load_job, make_job
 from tasks.records import RequestError
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "infra" / "jobs").glob("*.yaml"))
+JOBS = Path(__file__).parents[2] / "infra" / "jobs"
+EXAMPLES = sorted(path for path in JOBS.glob("*.yaml") if not path.name.startswith("train-"))
 SHORTEST = {"corpus": "photos", "output": "out", "styles": "art"}
 
 
@@ -112,9 +113,14 @@ def test_a_job_survives_json_as_prefect_stores_it() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_the_examples_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUCKET", "pictures")
-    if path.name.startswith("train-"):
-        pytest.skip("a training recipe, tested with training")
     load_job(path)
+
+
+def test_the_example_recipe_is_valid() -> None:
+    from pipelines.train import read_training
+
+    training = read_training([], [], [], JOBS / "train-adain-small.yaml", None)
+    assert (training.recipe.crop, training.loop.precision) == (160, "bfloat16")
 
 
 def test_the_schema_offers_every_key_with_words(capsys: pytest.CaptureFixture[str]) -> None:
