@@ -58,6 +58,7 @@ def test_a_dataset_grows_by_what_is_new(atelier: Atelier, tmp_path: Path) -> Non
     assert processes_are_gone(atelier)
 
 
+@pytest.mark.slow
 def test_a_retry_makes_what_had_failed_and_a_changed_picture_is_a_new_version(atelier: Atelier, tmp_path: Path) -> None:
     photos = write_photographs(tmp_path / "photos", 3)
     write_style_pictures(tmp_path / "art")
@@ -138,6 +139,7 @@ def test_what_was_abandoned_is_planned_again(atelier: Atelier, tmp_path: Path) -
     assert atelier("verify", out, code=WITHOUT_RAY_AND_PREFECT).code == 0
 
 
+@pytest.mark.slow
 def test_a_shard_that_cannot_be_done_leaves_the_run_incomplete(atelier: Atelier, tmp_path: Path) -> None:
     photos = write_photographs(tmp_path / "photos", 4)
     write_style_pictures(tmp_path / "art")
