@@ -11,7 +11,7 @@ from tasks.dataset.identity import DatasetIdentity, check_identity
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import verify
 from tasks.plan import ShardSize, Wanted
-from tasks.preflight import prepare_styles, settle_format
+from tasks.preflight import check_output, prepare_styles, settle_format
 from tasks.storage import Folder
 
 
@@ -32,8 +32,11 @@ def find_nothing_to_do(job: Job) -> RunSummary | None:
     started = time.monotonic()
     folder = Folder(job.output)
     ledger, wanted = Ledger(folder), prepare_wanted(job)
-    # A dataset without a plan has work; drafting it here would read the whole corpus twice.
-    if not ledger.chain or ledger.open_plans() or draft_plan(job, wanted, ShardSize()) is not None:
+    if not ledger.chain:
+        check_output(job.output, job.images, job.seed)
+        # There is work, then; drafting it here would read the whole corpus twice.
+        return None
+    if ledger.open_plans() or draft_plan(job, wanted, ShardSize()) is not None:
         return None
     summary = RunSummary(output=job.output, max_failed=job.max_failed)
     summary.count(verify(folder))

@@ -86,7 +86,7 @@ class Folder:
         """Content of an object, or None where there is none."""
         try:
             return self.read(name)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def open(self, name: str) -> Any:
