@@ -13,7 +13,7 @@ from tasks.corpus import open_corpus
 from tasks.corpus.base import Piece
 from tasks.dataset.ledger import Ledger, shard_name
 from tasks.plan import Plan
-from tasks.records import ImageError, RequestError
+from tasks.records import SCORES, ImageError, RequestError
 from tasks.report.model import GalleryCell, GalleryRow
 from tasks.report.thumbnails import thumbnail
 from tasks.styles import PlannedStyle, read_reference
@@ -21,7 +21,6 @@ from tasks.styles import PlannedStyle, read_reference
 CONTENTS = 12
 STYLES = 8
 SIDE = 256
-SCORES = ("clip_text", "clip_image", "clip_content", "clip_direction")
 COLUMNS = ["content_id", "style", "image", *SCORES]
 
 

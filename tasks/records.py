@@ -53,6 +53,7 @@ SCORE_FIELDS = [
     pa.field("clip_direction", pa.float32()),
     pa.field("clip_model", pa.string()),
 ]
+SCORES = tuple(field.name for field in SCORE_FIELDS if field.name != "clip_model")
 ERROR_FIELDS = [
     pa.field("error_class", pa.string(), nullable=False),
     pa.field("error_message", pa.string(), nullable=False),

@@ -17,6 +17,7 @@ from tasks.dataset.ledger import READERS, Ledger, shard_name
 from tasks.dataset.verify import Verification
 from tasks.gallery import gallery_rows, style_thumbnail
 from tasks.plan import Plan
+from tasks.records import SCORES
 from tasks.report.distributions import summarize_scores
 from tasks.report.model import (
     FailureReason,
@@ -31,7 +32,6 @@ from tasks.report.model import (
 from tasks.report.page import render_report
 from tasks.storage import Folder
 
-SCORES = ("clip_text", "clip_image", "clip_content", "clip_direction")
 SUMMARY_COLUMNS = ["style_digest", *SCORES]
 # What an actor's own thread does, in order; its codec threads work beside it.
 ACTOR_STAGES = ("load", "wait", "encode", "render", "score", "wait_codec")

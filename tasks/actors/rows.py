@@ -7,10 +7,8 @@ from typing import Any
 from tasks.actors.contents import ShardContent
 from tasks.actors.orders import ShardOrder
 from tasks.actors.render import Rendered
-from tasks.records import SCORE_FIELDS, ImageError, carried_name
+from tasks.records import SCORES, ImageError, carried_name
 from tasks.styles import PlannedStyle, pair_seed
-
-SCORES = tuple(field.name for field in SCORE_FIELDS if field.name != "clip_model")
 
 
 def record_row(

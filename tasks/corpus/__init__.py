@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from tasks.corpus.base import Corpus
 from tasks.corpus.folder import SUFFIXES, FolderCorpus
-from tasks.corpus.listing import Root, storage_errors, suffix
+from tasks.corpus.listing import Root, suffix
 from tasks.corpus.parquet import SUFFIX, ParquetCorpus
 from tasks.corpus.settings import CorpusSettings
 from tasks.records import RequestError
-from tasks.storage import open_filesystem
+from tasks.storage import open_filesystem, storage_errors
 
 
 def open_corpus(settings: CorpusSettings) -> Corpus:

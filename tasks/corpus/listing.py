@@ -14,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tasks.corpus.base import Piece
 from tasks.records import RequestError
+from tasks.storage import storage_errors
 
 # Hashing waits on the disk and releases the GIL; footers wait on the network.
 READERS = 8
@@ -90,16 +91,6 @@ def suffix(path: str) -> str:
 def with_suffix(files: Sequence[FoundFile], suffixes: Collection[str]) -> list[FoundFile]:
     """The files whose name ends so, in any case."""
     return [file for file in files if suffix(file.path) in suffixes]
-
-
-def storage_errors(filesystem: Any) -> tuple[type[Exception], ...]:
-    """What a filesystem raises when it fails; S3 has its own for missing credentials and wrong endpoints."""
-    protocol = filesystem.protocol
-    if "s3" not in ((protocol,) if isinstance(protocol, str) else protocol):
-        return (OSError, ValueError)
-    from botocore.exceptions import BotoCoreError
-
-    return (OSError, ValueError, BotoCoreError)
 
 
 def _local_files(root: str) -> Iterator[FoundFile]:

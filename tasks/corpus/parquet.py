@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from tasks.corpus.base import Entry, Piece, check_unique
 from tasks.corpus.folder import read_picture_file
-from tasks.corpus.listing import READERS, FoundFile, Root, storage_errors, with_suffix
+from tasks.corpus.listing import READERS, FoundFile, Root, with_suffix
 from tasks.records import ImageError, RequestError
+from tasks.storage import storage_errors
 
 SUFFIX = ".parquet"
 # A piece is read whole into memory: at most this many rows, and about this many bytes.
