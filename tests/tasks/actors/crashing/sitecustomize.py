@@ -1,7 +1,12 @@
-"""For Ray workers of the tests: a decoder that takes its process down at a marked picture, as a bug in C would."""
+"""For Ray workers of the tests: a decoder that takes its process down at a marked picture, as a bug in C would.
+
+Python imports this file by itself in every process that has this folder on its path. A test that imports it by its
+full name, for the mark alone, keeps an honest decoder.
+"""
 
 import os
 import signal
+from io import BytesIO
 from typing import Any
 
 from PIL import Image
@@ -11,9 +16,10 @@ honest_open = Image.open
 
 
 def open_or_die(file: Any, *args: Any, **options: Any) -> Image.Image:
-    if MARK in file.getvalue():
+    if isinstance(file, BytesIO) and MARK in file.getvalue():
         os.kill(os.getpid(), signal.SIGKILL)
     return honest_open(file, *args, **options)
 
 
-Image.open = open_or_die
+if __name__ == "sitecustomize":
+    Image.open = open_or_die
