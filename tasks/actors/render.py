@@ -144,7 +144,7 @@ class BatchRenderer:
         styles = [self.styles[index] for _, index in pairs]
         with self.clock.timed("render"):
             images_PChw = self._stylize(encoded.content, pairs, contents)
-            finite = torch.isfinite(images_PChw).flatten(1).all(1).tolist()
+            finite = images_PChw.sum((1, 2, 3)).isfinite().tolist()  # one pass over memory
             pixels_PhwC = to_pixels(images_PChw)
         pictures = [_crop(pixels, content) for pixels, content in zip(pixels_PhwC, contents, strict=True)]
         scores = self._score(encoded, [row for row, _ in pairs], pictures, styles)

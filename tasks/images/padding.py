@@ -44,8 +44,8 @@ def to_tensor(pictures_HWC: Sequence[Pixels]) -> Tensor:
 
 def to_pixels(images_PCHW: Tensor) -> Pixels:
     """Round to the nearest of 256 levels, clamped: pixels_PHWC, uint8 on the CPU; undoes `to_tensor`."""
-    levels_PCHW = images_PCHW.detach().float().mul(255).add_(0.5).clamp_(0, 255)
-    return levels_PCHW.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    levels_PHWC = images_PCHW.detach().float().permute(0, 2, 3, 1).mul(255).add_(0.5).clamp_(0, 255)
+    return levels_PHWC.to(torch.uint8).contiguous().cpu().numpy()
 
 
 def _mirrored(images: Tensor, dim: int, total: int) -> Tensor:
