@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import ray
 import torch
 
@@ -50,6 +51,7 @@ class Stylizer:
 
     def _load(self) -> Loaded:
         if self._loaded is None:
+            pa.array([])  # imports pandas where there is one, which is no part of publishing the first shard
             self._loaded = Loaded(_take_share(self._settings))
         return self._loaded
 
