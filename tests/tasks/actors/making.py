@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image
 
 from tasks.actors.loaded import Loaded
@@ -19,6 +20,8 @@ from tasks.dataset.footer import ShardFooter
 from tasks.images.settings import ImageSettings
 from tasks.methods.adain.settings import AdainSettings
 from tasks.styles import PlannedStyle, ReferenceSettings, StyleSettings, plan_style
+
+Pair = tuple[str, str]
 
 # Lossless, so that two runs can be compared pixel by pixel.
 IMAGES = ImageSettings(size=64, codec="png")
@@ -107,3 +110,23 @@ def load(output: Path, **settings: object) -> Loaded:
 
 def stylize(loaded: Loaded, order: ShardOrder) -> ShardFooter:
     return stylize_shard(loaded, order, lambda *_: None)
+
+
+def records(output: Path) -> list[dict[str, object]]:
+    return pq.read_table(output / "data" / "00001-00000.parquet").to_pylist()
+
+
+def failures(output: Path) -> list[dict[str, object]]:
+    return pq.read_table(output / "failures" / "00001-00000.parquet").to_pylist()
+
+
+def pixels(output: Path) -> dict[Pair, np.ndarray]:
+    return {
+        (str(row["content_id"]), str(row["style"])): np.asarray(Image.open(BytesIO(row["image"]["bytes"]))).astype(int)  # type: ignore[index]
+        for row in records(output)
+    }
+
+
+def furthest(ours: dict[Pair, np.ndarray], theirs: dict[Pair, np.ndarray]) -> int:
+    assert ours.keys() == theirs.keys()
+    return max(int(np.abs(ours[pair] - theirs[pair]).max()) for pair in ours)

@@ -2,61 +2,34 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from PIL import Image
-from torch import Tensor
 
 from tasks.actors import contents
-from tasks.actors import loaded as loading
-from tasks.actors.loaded import Loaded
 from tasks.actors.orders import ShardOrder
 from tasks.actors.shard import rehearse_shard, stylize_shard
 from tasks.dataset.footer import ShardFooter
-from tasks.methods.base import Content, Method, Pairs, Representation, Style
-from tasks.methods.settings import MethodSettings, open_method
-from tasks.records import RequestError
 from tasks.styles import PlannedStyle, pair_seed
 from tests.tasks.actors.making import (
     damaged_files,
     encoded,
+    failures,
+    furthest,
     load,
     make_order,
     photograph,
+    pixels,
     plan_styles,
+    records,
     stylize,
     write_photographs,
-    write_style_pictures,
 )
 from tests.tasks.encoders.small_clip import save_small_clip
-
-Pair = tuple[str, str]
-
-
-def records(output: Path) -> list[dict[str, object]]:
-    return pq.read_table(output / "data" / "00001-00000.parquet").to_pylist()
-
-
-def failures(output: Path) -> list[dict[str, object]]:
-    return pq.read_table(output / "failures" / "00001-00000.parquet").to_pylist()
-
-
-def pixels(output: Path) -> dict[Pair, np.ndarray]:
-    return {
-        (str(row["content_id"]), str(row["style"])): np.asarray(Image.open(BytesIO(row["image"]["bytes"]))).astype(int)  # type: ignore[index]
-        for row in records(output)
-    }
-
-
-def furthest(ours: dict[Pair, np.ndarray], theirs: dict[Pair, np.ndarray]) -> int:
-    assert ours.keys() == theirs.keys()
-    return max(int(np.abs(ours[pair] - theirs[pair]).max()) for pair in ours)
 
 
 def test_every_pair_is_one_record_or_one_failure_with_its_reason(tmp_path: Path, art: Path) -> None:
@@ -234,105 +207,6 @@ def test_contents_are_announced_before_they_are_touched(
     assert max(len(in_hand) for in_hand, _ in last) < 40
 
 
-class SmallMemory:
-    """A method in a memory that holds so many pairs, or contents, at once."""
-
-    def __init__(self, method: Method, pairs: int, contents: int) -> None:
-        self.method, self.pairs, self.contents = method, pairs, contents
-        self.rendered: list[int] = []
-
-    def represent(self, styles: list[Style]) -> list[Representation]:
-        return self.method.represent(styles)
-
-    def encode(self, images_NCHW: Tensor) -> Content:
-        if len(images_NCHW) > self.contents:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return self.method.encode(images_NCHW)
-
-    def render(self, content: Content, reps: list[Representation], pairs: Pairs) -> Tensor:
-        if len(pairs) > self.pairs:
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
-        self.rendered.append(len(pairs))
-        return self.method.render(content, reps, pairs)
-
-
-def in_small_memory(monkeypatch: pytest.MonkeyPatch, pairs: int, contents: int) -> list[SmallMemory]:
-    made: list[SmallMemory] = []
-
-    def open_small(settings: MethodSettings, device: str) -> SmallMemory:
-        made.append(SmallMemory(open_method(settings, device), pairs, contents))
-        return made[-1]
-
-    monkeypatch.setattr(loading, "open_method", open_small)
-    return made
-
-
-def test_out_of_memory_halves_the_batch(
-    tmp_path: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    corpus = write_photographs(tmp_path / "photos", 15)
-    order = make_order(corpus, styles)
-    stylize(load(tmp_path / "roomy"), order)
-    methods = in_small_memory(monkeypatch, pairs=3, contents=2)
-    footer = stylize(load(tmp_path / "small", batch_pixels=2**24), order)
-    assert (footer.records, footer.failed) == (30, 0)
-    assert furthest(pixels(tmp_path / "small"), pixels(tmp_path / "roomy")) <= 1
-    assert max(methods[0].rendered) <= 3
-
-
-def test_a_pair_that_does_not_fit_alone_fails(
-    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_small_memory(monkeypatch, pairs=0, contents=1)
-    footer = stylize(load(tmp_path / "out"), make_order(photos, styles))
-    assert (footer.records, footer.failed) == (0, 12)
-    assert {(r["error_class"], r["error_stage"]) for r in failures(tmp_path / "out")} == {("out_of_memory", "render")}
-
-
-def test_a_content_that_does_not_fit_alone_fails_in_every_style(
-    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_small_memory(monkeypatch, pairs=9, contents=0)
-    footer = stylize(load(tmp_path / "out"), make_order(photos, styles))
-    assert (footer.records, footer.failed) == (0, 12)
-    assert {(r["error_class"], r["error_stage"]) for r in failures(tmp_path / "out")} == {("out_of_memory", "encode")}
-
-
-def test_any_other_error_fails_the_shard(
-    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> Tensor:
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
-
-    method = in_small_memory(monkeypatch, pairs=9, contents=9)
-    loaded = load(tmp_path / "out")
-    loaded.method(styles[0])
-    monkeypatch.setattr(method[0], "render", fail)
-    with pytest.raises(RuntimeError, match="illegal memory access"):
-        stylize(loaded, make_order(photos, styles))
-    assert not (tmp_path / "out" / "data").exists()
-
-
-def test_a_picture_that_is_not_finite_fails_alone(
-    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    method = in_small_memory(monkeypatch, pairs=99, contents=99)
-    loaded = load(tmp_path / "out", batch_pixels=2**24)
-    loaded.method(styles[0])
-    render = method[0].render
-
-    def spoil_first(content: Content, reps: list[Representation], pairs: Pairs) -> Tensor:
-        images_PCHW = render(content, reps, pairs).clone()
-        images_PCHW[0, 1, 2, 3] = float("nan")
-        return images_PCHW
-
-    monkeypatch.setattr(method[0], "render", spoil_first)
-    footer = stylize(loaded, make_order(photos, styles))
-    # three sizes, so three batches, so three first pictures
-    assert (footer.records, footer.failed) == (9, 3)
-    assert {(r["error_class"], r["error_stage"]) for r in failures(tmp_path / "out")} == {("not_finite", "render")}
-
-
 def test_records_are_scored_where_a_model_is_named(
     tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
 ) -> None:
@@ -345,32 +219,3 @@ def test_records_are_scored_where_a_model_is_named(
         assert all(-1 <= float(str(row[name])) <= 1 for row in rows)
     assert {row["clip_text"] for row in rows} == {None}
     assert len({row["clip_image"] for row in rows}) == len(rows)
-
-
-def test_a_lost_representation_is_computed_again(
-    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
-) -> None:
-    order = make_order(photos, styles)
-    stylize(load(tmp_path / "one"), order)
-    kept = sorted((tmp_path / "one" / "representations").rglob("*.safetensors"))
-    assert [path.stem for path in kept] == sorted(style.representation for style in styles)
-    before = [path.read_bytes() for path in kept]
-    for path in kept:
-        path.unlink()
-    assert load(tmp_path / "one").represent(styles) == 2
-    assert [path.read_bytes() for path in kept] == before
-    assert load(tmp_path / "one").represent(styles) == 0
-
-
-def test_style_pictures_are_loaded_a_bounded_number_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    styles = plan_styles(write_style_pictures(tmp_path / "art"))
-    monkeypatch.setattr(loading, "STYLE_BYTES", 0)
-    assert [len(batch) for batch in loading._load_in_batches(styles)] == [1, 1]
-
-
-def test_a_style_picture_that_went_bad_is_named(tmp_path: Path) -> None:
-    art = write_style_pictures(tmp_path / "art")
-    styles = plan_styles(art)
-    (art / "bars.png").write_bytes(b"words")
-    with pytest.raises(RequestError, match=r"'bars'.*bars\.png"):
-        Loaded.represent(load(tmp_path / "out"), styles)
