@@ -152,11 +152,11 @@ def abandon(root: Root, as_json: Json = False) -> None:
 def report(root: Root, as_json: Json = False) -> None:
     """Write the HTML report of a dataset and print where it is."""
     from tasks.dataset.ledger import Ledger
-    from tasks.dataset.verify import verify as check
+    from tasks.dataset.verify import check
     from tasks.summary import report_data, write_report
 
-    folder = _dataset(root)
-    where = write_report(folder, report_data(Ledger(folder), check(folder)))
+    ledger = Ledger(_dataset(root))
+    where = write_report(ledger.folder, report_data(ledger, check(ledger)))
     _print({"report": where}, as_json, where)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pipelines.job import Job
-from pipelines.plan import draft_plan, prepare_wanted
+from pipelines.plan import prepare_wanted
 from tasks.actors.cluster import divide, machine_resources
+from tasks.dataset.chain import draft_wanted
+from tasks.dataset.ledger import Ledger
 from tasks.forecast import Forecast, forecast, shard_size
+from tasks.storage import Folder
 
 
 def forecast_job(job: Job) -> Forecast | None:
@@ -13,5 +16,5 @@ def forecast_job(job: Job) -> Forecast | None:
     wanted = prepare_wanted(job)
     share = divide(job.resources, machine_resources())
     size = shard_size(job.images, wanted.styles, job.shard_images, share.device, share.actors)
-    draft = draft_plan(job, wanted, size)
+    draft = draft_wanted(Ledger(Folder(job.output)), wanted, lambda: size)
     return forecast(draft.plan, draft.planned, share.device, share.actors) if draft else None

@@ -6,12 +6,13 @@ import time
 
 from pipelines.job import Job
 from pipelines.summary import RunSummary
-from tasks.dataset.chain import Draft, draft_wanted
+from tasks.dataset.chain import draft_wanted
 from tasks.dataset.identity import DatasetIdentity, check_identity
 from tasks.dataset.ledger import Ledger
-from tasks.dataset.verify import verify
-from tasks.plan import ShardSize, Wanted
+from tasks.dataset.verify import check
+from tasks.plan import Wanted
 from tasks.preflight import check_output, prepare_styles, settle_format
+from tasks.shards import ShardSize
 from tasks.storage import Folder
 
 
@@ -22,23 +23,17 @@ def prepare_wanted(job: Job) -> Wanted:
     return Wanted(settle_format(job.corpus), job.images, job.seed, styles, job.store_uri, job.scores.clip)
 
 
-def draft_plan(job: Job, wanted: Wanted, size: ShardSize) -> Draft | None:
-    """The plan that a run of this job would make next, unpublished; None where nothing is left to plan."""
-    return draft_wanted(Ledger(Folder(job.output)), wanted, lambda: size)
-
-
 def find_nothing_to_do(job: Job) -> RunSummary | None:
     """The summary of a run that has nothing to do; None where there is work. Raises RequestError at a wrong job."""
     started = time.monotonic()
-    folder = Folder(job.output)
-    ledger, wanted = Ledger(folder), prepare_wanted(job)
+    ledger, wanted = Ledger(Folder(job.output)), prepare_wanted(job)
     if not ledger.chain:
         check_output(job.output, job.images, job.seed)
         # There is work, then; drafting it here would read the whole corpus twice.
         return None
-    if ledger.open_plans() or draft_plan(job, wanted, ShardSize()) is not None:
+    if ledger.open_plans() or draft_wanted(ledger, wanted, ShardSize) is not None:
         return None
     summary = RunSummary(output=job.output, max_failed=job.max_failed)
-    summary.count(verify(folder))
+    summary.count(check(ledger))
     summary.seconds = time.monotonic() - started
     return summary

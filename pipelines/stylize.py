@@ -11,7 +11,9 @@ from pipelines.summary import RunSummary
 from tasks import steps
 from tasks.actors.on_demand import PoolOnDemand
 from tasks.corpus.settings import CorpusSettings
+from tasks.dataset.ledger import Ledger
 from tasks.plan import Plan
+from tasks.storage import Folder
 
 
 @flow(name="stylize", flow_run_name="stylize {job.output}")
@@ -69,6 +71,7 @@ def finish_plan(plan: Plan, corpus: CorpusSettings, actors: PoolOnDemand, summar
 
 def close_run(summary: RunSummary) -> None:
     """Verify the dataset and write its report, whatever came before."""
-    verification = steps.verify(summary.output)
+    ledger = Ledger(Folder(summary.output))
+    verification = steps.verify(ledger)
     summary.count(verification)
-    summary.report = steps.report(summary.output, verification)
+    summary.report = steps.report(ledger, verification)

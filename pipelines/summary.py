@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tasks.dataset.footer import ACTOR_STAGES
 from tasks.dataset.verify import Verification
 
 
@@ -76,6 +77,6 @@ class RunSummary:
 def _shares(stages: Counter[str]) -> str:
     """Shares of the actors' time, largest first; what threads did meanwhile is not counted twice."""
     busy = stages["busy"] or 1.0
-    own = {stage: stages[stage] for stage in ("render", "encode", "score", "wait", "wait_codec", "load", "publish")}
+    own = {stage: stages[stage] for stage in ACTOR_STAGES}
     shown = sorted(((s, v) for s, v in own.items() if v > 0.005 * busy), key=lambda item: -item[1])
     return ", ".join(f"{stage.replace('_', ' for ')} {value / busy:.0%}" for stage, value in shown)

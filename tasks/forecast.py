@@ -12,8 +12,9 @@ from tasks.corpus.base import Entry
 from tasks.images.decoding import read_picture
 from tasks.images.encoding import encode
 from tasks.images.settings import ImageSettings
-from tasks.plan import Plan, PlannedPiece, ShardSize
+from tasks.plan import Plan
 from tasks.records import ImageError
+from tasks.shards import PlannedPiece, ShardSize
 from tasks.styles import PlannedStyle
 
 SAMPLE = 16
@@ -128,7 +129,7 @@ def _pairs_by_style(plan: Plan, planned: Sequence[PlannedPiece]) -> dict[int, in
     counts: dict[int, int] = {}
     for one in planned:
         for index in plan.groups[one.group].styles:
-            counts[index] = counts.get(index, 0) + max(1, one.piece.rows)
+            counts[index] = counts.get(index, 0) + one.piece.contents
     return counts
 
 

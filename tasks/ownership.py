@@ -106,14 +106,9 @@ def subtract(pieces: Iterable[Piece], mask: int, owned: Ownership, on_change: st
     return wants
 
 
-def contents(piece: Piece) -> int:
-    """Number of contents in a piece."""
-    return max(1, piece.rows)
-
-
 def span(piece: Piece) -> tuple[int, int]:
     """First row of a piece and the row after its last; (0, 1) for a picture."""
-    return piece.first_row, piece.first_row + contents(piece)
+    return piece.first_row, piece.first_row + piece.contents
 
 
 def part(piece: Piece, start: int, end: int) -> Piece:

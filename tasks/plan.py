@@ -1,4 +1,4 @@
-"""The plan chain: what is wanted minus what earlier plans own, cut into shards and frozen.
+"""The plan chain: shards of what is wanted and not owned, frozen.
 
 A plan is `plans/<seq>/plan.json`, create-only at a name fixed by `seq` alone, so two drivers can never hold
 the same number; the loser reads the chain again and plans what is left. Its pieces lie beside it in a file
@@ -11,11 +11,10 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -25,17 +24,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tasks.corpus.base import Piece
 from tasks.corpus.settings import CorpusSettings
 from tasks.images.settings import ImageSettings
-from tasks.ownership import Want, contents, part, span
 from tasks.records import RequestError
+from tasks.shards import Group, PlannedPiece
 from tasks.storage import Folder
 from tasks.styles import PlannedStyle
 
-# A shard is the unit of retry and of commit: small enough to lose, large enough to be worth a request.
-SHARD_IMAGES = 256
-SHARD_BYTES = 256 * 2**20
-SHARD_SECONDS = 120.0
-# Enough shards that the last ones do not leave actors idle for long.
-SHARDS_PER_ACTOR = 4
 READERS = 16
 PLAN_NAME = re.compile(r"plans/(\d{5,})/plan\.json")
 PIECES_SCHEMA = pa.schema(
@@ -50,15 +43,6 @@ PIECES_SCHEMA = pa.schema(
         ("group", pa.int32()),
     ]
 )
-
-
-class Group(BaseModel):
-    """Styles that the same pieces still want; all of one wave."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    wave: str
-    styles: tuple[int, ...]
 
 
 class Plan(BaseModel):
@@ -88,82 +72,6 @@ class Plan(BaseModel):
     pieces: str
     pieces_digest: str
     digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedPiece:
-    """A piece, the shard that it lies in and the group of styles that it wants."""
-
-    piece: Piece
-    shard: int
-    group: int
-
-
-@dataclass(frozen=True)
-class ShardSize:
-    """Bounds of a shard. `pair_seconds` is what one output takes on one actor, roughly."""
-
-    images: int | Literal["auto"] = "auto"
-    pair_seconds: float = 0.1
-    pair_bytes: int = 2**18
-    actors: int = 1
-
-    def contents(self, styles: int, total: int) -> int:
-        """Contents in a shard for a number of styles and a total of contents."""
-        if self.images != "auto":
-            return self.images
-        by_time = SHARD_SECONDS / (self.pair_seconds * styles)
-        by_bytes = SHARD_BYTES / (self.pair_bytes * styles)
-        by_balance = -(-total // (SHARDS_PER_ACTOR * self.actors))
-        return max(1, int(min(by_time, by_bytes, by_balance, SHARD_IMAGES)))
-
-    @property
-    def styles(self) -> int:
-        """Styles in a shard at most: one content in a large bank of styles is more than a shard."""
-        return max(1, int(min(SHARD_SECONDS / self.pair_seconds, SHARD_BYTES / self.pair_bytes)))
-
-
-def cut(
-    wants: Sequence[Want], styles: Sequence[PlannedStyle], mask: Mapping[str, int], size: ShardSize
-) -> tuple[tuple[Group, ...], list[PlannedPiece]]:
-    """Cut wants into shards: each holds pieces that want the same styles of one wave."""
-    buckets: dict[tuple[str, tuple[int, ...]], list[Piece]] = {}
-    split = _split_styles(styles, mask, size.styles)
-    for want in wants:
-        for key in split(want.styles):
-            buckets.setdefault(key, []).append(want.piece)
-    groups: list[Group] = []
-    planned: list[PlannedPiece] = []
-    shard = 0
-    for (wave, wanted), pieces in buckets.items():
-        limit = size.contents(len(wanted), sum(contents(piece) for piece in pieces))
-        for slice_ in _slices(pieces, limit):
-            planned += [PlannedPiece(piece, shard, len(groups)) for piece in slice_]
-            shard += 1
-        groups.append(Group(wave=wave, styles=wanted))
-    return tuple(groups), planned
-
-
-def _split_styles(
-    styles: Sequence[PlannedStyle], mask: Mapping[str, int], limit: int
-) -> Callable[[int], list[tuple[str, tuple[int, ...]]]]:
-    """From the styles that a piece wants, as bits, to runs of at most `limit` of one wave.
-
-    Few different sets are wanted, each by many pieces: a set is split once.
-    """
-    members: dict[str, list[int]] = {}
-    for index, style in enumerate(styles):
-        members.setdefault(style.wave, []).append(index)
-
-    @cache
-    def split(wanted: int) -> list[tuple[str, tuple[int, ...]]]:
-        runs: list[tuple[str, tuple[int, ...]]] = []
-        for wave, indices in members.items():
-            chosen = [index for index in indices if wanted >> mask[styles[index].digest] & 1]
-            runs += [(wave, tuple(chosen[start : start + limit])) for start in range(0, len(chosen), limit)]
-        return runs
-
-    return split
 
 
 @dataclass(frozen=True)
@@ -198,8 +106,8 @@ def draft(
         styles=wanted.styles,
         groups=tuple(groups),
         shards=planned[-1].shard + 1 if planned else 0,
-        contents=sum(contents(p.piece) for p in planned),
-        pairs=sum(contents(p.piece) * len(groups[p.group].styles) for p in planned),
+        contents=sum(p.piece.contents for p in planned),
+        pairs=sum(p.piece.contents * len(groups[p.group].styles) for p in planned),
         pieces=f"pieces-{digest[:16]}.parquet",
         pieces_digest=digest,
         digest=_plan_digest(kind, wanted, groups, digest),
@@ -269,14 +177,6 @@ def plan_folder(seq: int) -> str:
     return f"plans/{seq:05d}"
 
 
-def by_shard(planned: Iterable[PlannedPiece]) -> dict[int, list[PlannedPiece]]:
-    """Planned pieces by their shard."""
-    shards: dict[int, list[PlannedPiece]] = {}
-    for piece in planned:
-        shards.setdefault(piece.shard, []).append(piece)
-    return shards
-
-
 def pieces_to_parquet(planned: Sequence[PlannedPiece]) -> bytes:
     """Planned pieces as Parquet; the same pieces give the same bytes."""
     pieces = [p.piece for p in planned]
@@ -286,21 +186,3 @@ def pieces_to_parquet(planned: Sequence[PlannedPiece]) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_arrays(arrays, schema=PIECES_SCHEMA), sink, compression="zstd")
     return sink.getvalue()
-
-
-def _slices(pieces: Sequence[Piece], limit: int) -> Iterator[list[Piece]]:
-    """Runs of pieces of at most `limit` contents; a piece of a table is cut where it crosses the limit."""
-    run: list[Piece] = []
-    room = limit
-    for piece in pieces:
-        start, stop = span(piece)
-        while start < stop:
-            end = min(stop, start + room)
-            run.append(part(piece, start, end))
-            room -= end - start
-            start = end
-            if not room:
-                yield run
-                run, room = [], limit
-    if run:
-        yield run

@@ -23,15 +23,15 @@ from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.chain import plan_retry, plan_wanted
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.ledger import Ledger
-from tasks.dataset.verify import Verification
-from tasks.dataset.verify import verify as verify_dataset
+from tasks.dataset.verify import Verification, check
 from tasks.forecast import shard_size
 from tasks.images.settings import ImageSettings
 from tasks.methods.settings import MethodSettings
-from tasks.plan import Plan, ShardSize, Wanted, by_shard
+from tasks.plan import Plan, Wanted
 from tasks.preflight import check_clip, check_output, check_pictures, missing_styles, prepare_styles, settle_format
 from tasks.records import RequestError
 from tasks.report.summary import render_summary
+from tasks.shards import ShardSize, by_shard
 from tasks.storage import Folder
 from tasks.store import RepresentationStore
 from tasks.styles import PlannedStyle, StyleSettings, check_unchanged
@@ -119,18 +119,17 @@ def stylize_wave(pool: Pool, output: str, plan: Plan, wave: str, corpus: CorpusS
 
 
 @task(cache_policy=NO_CACHE, task_run_name="verify")
-def verify(output: str) -> Verification:
+def verify(ledger: Ledger) -> Verification:
     """Plans against objects against footers against rows."""
-    return verify_dataset(Folder(output))
+    return check(ledger)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="report")
-def report(output: str, verification: Verification) -> str:
+def report(ledger: Ledger, verification: Verification) -> str:
     """Write the HTML report, and a summary among Prefect's artifacts; gives the report's URI."""
-    folder = Folder(output)
-    data = report_data(Ledger(folder), verification)
-    create_markdown_artifact(render_summary(data), key="atelier-report", description=output)
-    return write_report(folder, data)
+    data = report_data(ledger, verification)
+    create_markdown_artifact(render_summary(data), key="atelier-report", description=ledger.folder.uri)
+    return write_report(ledger.folder, data)
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class Folder:
             first, second = self.publish(name, b"1"), self.publish(name, b"2")
         except errors as error:
             raise RequestError(
-                f"Nothing can be written under {self.uri} ({_short(error)}): check its permissions, and the "
+                f"Nothing can be written under {self.uri} ({shorten_error(error)}): check its permissions, and the "
                 "credentials and endpoint in the environment."
             ) from error
         finally:
@@ -240,6 +240,7 @@ def _is_temporary(name: str) -> bool:
     return posixpath.basename(name).startswith((".tmp-", ".atelier-probe-"))
 
 
-def _short(error: Exception) -> str:
+def shorten_error(error: Exception) -> str:
+    """What an error says, in one line: a system's own words without its number, or else the kind of error."""
     text = getattr(error, "strerror", None) or str(error)
     return (text.strip().splitlines() or [type(error).__name__])[0][:200]

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tasks.dataset.footer import ShardFooter
-from tasks.dataset.ledger import READERS, Ledger, shard_name
+from tasks.dataset.footer import ACTOR_STAGES, ShardFooter
+from tasks.dataset.ledger import READERS, Ledger, read_columns, shard_name
 from tasks.dataset.verify import Verification
 from tasks.gallery import gallery_rows, style_thumbnail
 from tasks.plan import Plan
@@ -33,8 +32,7 @@ from tasks.report.page import render_report
 from tasks.storage import Folder
 
 SUMMARY_COLUMNS = ["style_digest", *SCORES]
-# What an actor's own thread does, in order; its codec threads work beside it.
-ACTOR_STAGES = ("load", "wait", "encode", "render", "score", "wait_codec")
+# What an actor's codec threads do, beside its own.
 CODEC_STAGES = ("read", "decode", "compress")
 
 
@@ -85,8 +83,7 @@ def _read_rows(ledger: Ledger) -> pa.Table:
     names = [f"data/{shard_name(*key)}" for key, (footer, rows) in ledger.footers.items() if footer and rows]
 
     def read(name: str) -> pa.Table:
-        with ledger.folder.open(name) as file:
-            return pq.ParquetFile(file).read(columns=SUMMARY_COLUMNS, use_threads=False)  # see ledger.read_pairs
+        return read_columns(ledger.folder, name, SUMMARY_COLUMNS)
 
     with ThreadPoolExecutor(READERS) as pool:
         tables = [table.replace_schema_metadata() for table in pool.map(read, names)]

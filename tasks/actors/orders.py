@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from tasks.corpus.base import Piece
 from tasks.corpus.settings import CorpusSettings
 from tasks.images.settings import ImageSettings
-from tasks.plan import Plan, PlannedPiece
+from tasks.plan import Plan
+from tasks.shards import PlannedPiece
 from tasks.styles import PlannedStyle
 
 # Pixels in one pass through a network. On a CPU small passes stay in the caches; a GPU wants to be filled.
@@ -61,7 +62,7 @@ class ShardOrder:
     @property
     def pairs(self) -> int:
         """Number of records that the shard will have, stylized or failed."""
-        return len(self.styles) * sum(max(1, piece.rows) for piece in self.pieces)
+        return len(self.styles) * sum(piece.contents for piece in self.pieces)
 
     def again(self, excluded: frozenset[str] = frozenset()) -> ShardOrder:
         """The next attempt at this shard."""

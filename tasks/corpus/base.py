@@ -26,6 +26,11 @@ class Piece:
     first_row: int = 0
     rows: int = 0
 
+    @property
+    def contents(self) -> int:
+        """Number of contents in the piece."""
+        return max(1, self.rows)
+
     def content_ids(self) -> list[str]:
         """Ids of the piece's contents, in the order in which they are read."""
         if not self.rows:
@@ -75,4 +80,4 @@ def check_unique(pieces: Iterable[Piece]) -> None:
         if piece.first_row < ends.get(piece.path, 0):
             content_id = piece.content_ids()[0]
             raise RequestError(f"Two contents have the id {content_id!r}: rename or remove one of them.")
-        ends[piece.path] = piece.first_row + max(1, piece.rows)
+        ends[piece.path] = piece.first_row + piece.contents

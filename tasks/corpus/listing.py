@@ -14,7 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tasks.corpus.base import Piece
 from tasks.records import RequestError
-from tasks.storage import storage_errors
+from tasks.storage import shorten_error, storage_errors
 
 # Hashing waits on the disk and releases the GIL; footers wait on the network.
 READERS = 8
@@ -54,7 +54,9 @@ class Root:
             found = _local_files(self.path) if local else _remote_files(self.filesystem, self.path)
             files = sorted(found, key=lambda file: file.path)
         except storage_errors(self.filesystem) as error:
-            raise RequestError(f"{self.path} cannot be listed ({_short(error)}): check its permissions.") from error
+            raise RequestError(
+                f"{self.path} cannot be listed ({shorten_error(error)}): check its permissions."
+            ) from error
         for file in files:
             _check_name(file.path)
         return files
@@ -154,7 +156,3 @@ def _check_name(path: str) -> None:
         path.encode()
     except UnicodeEncodeError as error:
         raise RequestError(f"The file name {path!r} is not UTF-8: rename the file.") from error
-
-
-def _short(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

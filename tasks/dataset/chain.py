@@ -18,8 +18,9 @@ from tasks.dataset.identity import DatasetIdentity, check_style_names, freeze_id
 from tasks.dataset.ledger import Ledger, tombstone
 from tasks.dataset.sink import abandon_shard, new_token
 from tasks.ownership import Want, part, subtract
-from tasks.plan import Plan, PlannedPiece, ShardSize, Wanted, cut, draft, publish_plan
+from tasks.plan import Plan, Wanted, draft, publish_plan
 from tasks.records import RequestError
+from tasks.shards import PlannedPiece, ShardSize, cut
 from tasks.storage import Folder
 
 

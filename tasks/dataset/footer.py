@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tasks.storage import Folder
 
 KEY = b"atelier"
+# What an actor's own thread does, in order. The last is known to the driver alone: it comes after the footer.
+ACTOR_STAGES = ("load", "wait", "encode", "render", "score", "wait_codec", "publish")
 # One request fetches most footers whole.
 TAIL_BYTES = 2**16
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,8 @@ import pyarrow.parquet as pq
 
 from tasks.dataset.footer import ShardFooter, read_footer
 from tasks.ownership import Ownership
-from tasks.plan import Plan, PlannedPiece, plan_folder, read_chain, read_pieces
+from tasks.plan import Plan, plan_folder, read_chain, read_pieces
+from tasks.shards import PlannedPiece
 from tasks.storage import Folder
 from tasks.styles import PlannedStyle
 
@@ -50,14 +50,17 @@ class PlanStatus:
 
 
 class Ledger:
-    """One reading of a dataset: make a new one to see what changed. `abandoned` are the plans with a tombstone."""
+    """One reading of a dataset: make a new one to see what changed.
+
+    `abandoned` are the plans with a tombstone, `data` the names in `data/` with their sizes.
+    """
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
         names = folder.list("plans")
         self.chain = read_chain(folder, names)
         self.abandoned = {plan.seq for plan in self.chain if tombstone(plan.seq) in names}
-        self._data = folder.list("data")
+        self.data = folder.list("data")
         self._pieces: dict[int, list[PlannedPiece]] = {}
 
     @cached_property
@@ -70,7 +73,7 @@ class Ledger:
 
     def is_committed(self, seq: int, shard: int) -> bool:
         """Whether the shard's object is there, whatever it holds: `footers` tell a commit from an abandoning."""
-        return f"data/{shard_name(seq, shard)}" in self._data
+        return f"data/{shard_name(seq, shard)}" in self.data
 
     def open_shards(self, plan: Plan) -> list[int]:
         """Shards of a plan that have no object yet."""
@@ -124,11 +127,6 @@ class Ledger:
                     tables.append(table.filter(pa.array(_is_last(row, plan.seq, done) for row in pair_rows(table))))
         return [table for table in tables if table.num_rows]
 
-    def failure_reasons(self) -> Counter[tuple[str, str]]:
-        """How often each (class, stage) of failure stands."""
-        columns = ("error_class", "error_stage")
-        return Counter(pair for t in self.failures() for pair in zip(*(t[c].to_pylist() for c in columns), strict=True))
-
     def _retried(self) -> dict[PairKey, int]:
         """Pairs that retry plans committed, with the last plan that did."""
         latest: dict[PairKey, int] = {}
@@ -166,11 +164,11 @@ def pair_rows(table: pa.Table) -> Iterable[PairKey]:
     return zip(*(table[column].to_pylist() for column in PAIR_COLUMNS), strict=True)
 
 
-def read_pairs(folder: Folder, name: str) -> pa.Table:
-    """The columns of a shard that say which pairs it holds; pictures are not read."""
+def read_columns(folder: Folder, name: str, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a shard, by name; what is not asked for, such as the pictures, is not read."""
     with folder.open(name) as file:
         # Not pq.read_table: over a Python file and from a thread, one process in ten aborted at its exit (pyarrow 26).
-        return pq.ParquetFile(file).read(columns=PAIR_COLUMNS, use_threads=False)
+        return pq.ParquetFile(file).read(columns=list(columns), use_threads=False)
 
 
 def _is_last(pair: PairKey, seq: int, retried: dict[PairKey, int]) -> bool:

@@ -14,10 +14,20 @@ import pyarrow.parquet as pq
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.identity import NAME as DATASET
 from tasks.dataset.identity import read_identity
-from tasks.dataset.ledger import READERS, Ledger, PairKey, pair_rows, planned_pairs, read_pairs, shard_name
+from tasks.dataset.ledger import (
+    PAIR_COLUMNS,
+    READERS,
+    Ledger,
+    PairKey,
+    pair_rows,
+    planned_pairs,
+    read_columns,
+    shard_name,
+)
 from tasks.ownership import Ownership, Want
-from tasks.plan import Plan, PlannedPiece, by_shard
+from tasks.plan import Plan
 from tasks.records import RequestError
+from tasks.shards import PlannedPiece, by_shard
 from tasks.storage import Folder
 
 
@@ -37,11 +47,15 @@ class Verification:
 
 
 def verify(folder: Folder) -> Verification:
-    """Check a dataset. Reads plans, footers and the identity columns of the rows; no pictures.
+    """Check a dataset as it stands now.
 
     Damage is a problem, named; a hole in the chain of plans is a RequestError, for nothing can be known then.
     """
-    ledger = Ledger(folder)
+    return check(Ledger(folder))
+
+
+def check(ledger: Ledger) -> Verification:
+    """Check one reading of a dataset: plans, footers and the identity columns of the rows; no pictures."""
     found = Verification(problems=[*_check_identity(ledger), *_strangers(ledger)])
     owned, failed = Ownership(), set[PairKey]()
     for plan in ledger.chain:
@@ -51,7 +65,11 @@ def verify(folder: Folder) -> Verification:
         except RequestError as error:
             found.problems.append(str(error))
             continue
-        work = [(ledger, plan, shard, shards.get(shard, [])) for shard in range(plan.shards)]
+        # Footers are looked up here: each thread would begin to read all of them.
+        work = [
+            (ledger, plan, shard, shards.get(shard, []), ledger.footers.get((plan.seq, shard)))
+            for shard in range(plan.shards)
+        ]
         with ThreadPoolExecutor(READERS) as pool:
             for one in pool.map(lambda item: _check_shard(*item), work):
                 _add(found, one, plan, failed)
@@ -81,13 +99,16 @@ def _add(found: Verification, one: _Shard, plan: Plan, failed: set[PairKey]) -> 
     failed |= set(one.failed)
 
 
-def _check_shard(ledger: Ledger, plan: Plan, shard: int, planned: list[PlannedPiece]) -> _Shard:
+def _check_shard(
+    ledger: Ledger, plan: Plan, shard: int, planned: list[PlannedPiece], found: tuple[ShardFooter | None, int] | None
+) -> _Shard:
+    """Check what was found in a shard's place, its footer and rows; None where nothing is there."""
     name = f"data/{shard_name(plan.seq, shard)}"
-    if not ledger.is_committed(plan.seq, shard):
+    if found is None:
         abandoned = plan.seq in ledger.abandoned
         problems = [f"{name}: its abandoning is not finished; run `atelier abandon` again"] if abandoned else []
         return _Shard(open=not abandoned, problems=problems)
-    footer, rows = ledger.footers[plan.seq, shard]
+    footer, rows = found
     if footer is None or (footer.plan_digest, footer.shard) != (plan.digest, shard):
         return _Shard(problems=[f"{name}: not the shard that was planned"])
     try:
@@ -103,7 +124,7 @@ def _check_rows(ledger: Ledger, plan: Plan, footer: ShardFooter, rows: int, plan
     if footer.abandoned:
         tombless = [] if plan.seq in ledger.abandoned else [f"{name}: abandoned, but its plan is not"]
         return _Shard(problems=problems + tombless + ([f"{name}: abandoned, but holds {rows} rows"] if rows else []))
-    records = Counter(pair_rows(read_pairs(ledger.folder, name)))
+    records = Counter(pair_rows(read_columns(ledger.folder, name, PAIR_COLUMNS)))
     table = footer.failure_table()
     failures = [] if table is None else list(pair_rows(table))
     wanted = {pair for piece in planned for pair in planned_pairs(plan, piece)}
@@ -156,11 +177,11 @@ def _check_identity(ledger: Ledger) -> Iterator[str]:
 
 
 def _strangers(ledger: Ledger) -> Iterator[str]:
-    shards = {shard_name(plan.seq, shard) for plan in ledger.chain for shard in range(plan.shards)}
-    for place in ("data", "failures"):
-        for name in ledger.folder.list(place):
-            if name.removeprefix(f"{place}/") not in shards:
-                yield f"{name}: no plan expects it"
+    shards = [shard_name(plan.seq, shard) for plan in ledger.chain for shard in range(plan.shards)]
+    expected = {f"{place}/{name}" for place in ("data", "failures") for name in shards}
+    for name in [*ledger.data, *ledger.folder.list("failures")]:
+        if name not in expected:
+            yield f"{name}: no plan expects it"
 
 
 def _overlaps(ledger: Ledger, plan: Plan, owned: Ownership) -> Iterator[str]:

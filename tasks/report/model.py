@@ -137,3 +137,8 @@ class ReportData:
     sizes: Sequence[SizeFill] = ()
     runs: Sequence[RunRow] = ()
     verification: Sequence[str] | None = None
+
+    @property
+    def failed_share(self) -> float:
+        """Share of all pairs that failed, 0 to 1."""
+        return self.failed / max(1, self.failed + self.records)

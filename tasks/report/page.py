@@ -83,7 +83,6 @@ def _tables(data: ReportData) -> dict[str, Any]:
         "sizes": _clip(sorted(data.sizes, key=lambda size: -size.images), SIZES),
         "runs": _clip(sorted(data.runs, key=lambda run: -run.seq), RUNS),
         "problems": _clip(data.verification or (), PROBLEMS),
-        "failed_share": data.failed / max(1, data.failed + data.records),
     }
 
 

@@ -27,8 +27,7 @@ def render_summary(data: ReportData) -> str:
 
 
 def _state_counts(data: ReportData) -> str:
-    share = data.failed / max(1, data.failed + data.records)
-    text = f"{count(data.records)} records, {count(data.failed)} failed ({percent(share)})"
+    text = f"{count(data.records)} records, {count(data.failed)} failed ({percent(data.failed_share)})"
     if data.throughput is None:
         return f"{text}."
     speed = data.throughput

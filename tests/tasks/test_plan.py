@@ -14,21 +14,10 @@ import pytest
 from tasks.corpus.base import Piece
 from tasks.corpus.settings import CorpusSettings
 from tasks.images.settings import ImageSettings
-from tasks.ownership import Ownership, Want, contents, subtract
-from tasks.plan import (
-    Plan,
-    PlannedPiece,
-    ShardSize,
-    Wanted,
-    by_shard,
-    cut,
-    draft,
-    pieces_to_parquet,
-    publish_plan,
-    read_chain,
-    read_pieces,
-)
+from tasks.ownership import Ownership, Want, subtract
+from tasks.plan import Plan, Wanted, draft, pieces_to_parquet, publish_plan, read_chain, read_pieces
 from tasks.records import RequestError
+from tasks.shards import PlannedPiece, ShardSize, by_shard, cut
 from tasks.storage import Folder
 from tasks.styles import PlannedStyle
 from tests.tasks.dataset.making import planned_style, styles
@@ -91,7 +80,7 @@ def test_a_shard_holds_one_group_and_no_more_contents_than_it_may() -> None:
     plan, planned = plan_next(Ownership(), pieces, FOUR, ShardSize(images=4))
     for shard in by_shard(planned).values():
         assert len({one.group for one in shard}) == 1
-        assert sum(contents(one.piece) for one in shard) <= 4
+        assert sum(one.piece.contents for one in shard) <= 4
     assert {group.wave for group in plan.groups} == {style.wave for style in FOUR}
 
 

@@ -20,8 +20,9 @@ from tasks.forecast import forecast, shard_size
 from tasks.gallery import gallery_rows
 from tasks.images.settings import ImageSettings
 from tasks.methods.settings import MethodSettings
-from tasks.plan import Plan, ShardSize, Wanted, by_shard
+from tasks.plan import Plan, Wanted
 from tasks.preflight import prepare_styles
+from tasks.shards import ShardSize, by_shard
 from tasks.storage import Folder
 from tasks.summary import report_data, write_report
 

@@ -13,12 +13,13 @@ from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.chain import plan_wanted
 from tasks.dataset.footer import ShardFooter
-from tasks.dataset.ledger import Ledger, PairKey, pair_rows, planned_pairs, read_pairs, shard_name
+from tasks.dataset.ledger import PAIR_COLUMNS, Ledger, PairKey, pair_rows, planned_pairs, read_columns, shard_name
 from tasks.dataset.sink import ShardSpool, commit, new_token, picture_path
 from tasks.images.settings import ImageSettings
 from tasks.methods.adain.settings import AdainSettings
-from tasks.plan import Plan, PlannedPiece, ShardSize, Wanted, by_shard
+from tasks.plan import Plan, Wanted
 from tasks.records import carried_name
+from tasks.shards import PlannedPiece, ShardSize, by_shard
 from tasks.storage import Folder
 from tasks.styles import PlannedReference, PlannedStyle, pair_seed
 
@@ -125,7 +126,7 @@ def names_of(pairs: Iterable[PairKey], chosen: Iterable[PlannedStyle]) -> set[tu
 
 def recorded(folder: Folder) -> list[PairKey]:
     """Every pair that has a record, as often as it has."""
-    return [pair for name in folder.list("data") for pair in pair_rows(read_pairs(folder, name))]
+    return [pair for name in folder.list("data") for pair in pair_rows(read_columns(folder, name, PAIR_COLUMNS))]
 
 
 def read_shard(folder: Folder, plan: int, shard: int, place: str = "data") -> pa.Table:

@@ -14,8 +14,8 @@ from tasks.dataset.chain import abandon_plans, plan_retry, plan_wanted
 from tasks.dataset.ledger import Ledger, tombstone
 from tasks.dataset.sink import AbandonedError
 from tasks.dataset.verify import verify
-from tasks.plan import ShardSize
 from tasks.records import RequestError
+from tasks.shards import ShardSize
 from tasks.storage import Folder
 from tests.tasks.dataset.making import (
     commit_shard,
