@@ -111,7 +111,7 @@ def batik(picture_HW3: Picture, rng: Generator) -> Picture:
     )
     colour = canvas.ramp(canvas.blur(pools, 0.6 * size), dyes[rng.integers(len(dyes))])
     wax = np.maximum(contours(grey, 1.7 * size, -0.025, 150), wax_dots(shape, size, rng) * (pools < 0.5))
-    colour = canvas.mix(colour, (0.96, 0.91, 0.76), 0.92 * wax)
+    colour = canvas.mix(colour, (0.96, 0.91, 0.76), (0.92 * wax).astype(np.float32))
     down, right = wander(shape, 5 * size, 14 * size, rng)
     cracks = canvas.displace(canvas.borders(coarse_cells(shape, rng.uniform(24, 32) * size, rng)), down, right)
     colour = canvas.mix(colour, (0.1, 0.09, 0.2), 0.6 * cracks * canvas.noise(shape, 20 * size, rng) * (pools > 0.3))
