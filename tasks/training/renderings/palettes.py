@@ -81,7 +81,7 @@ PALETTES: tuple[Palette, ...] = (
         ("icy winter colours", "a cold blue palette"),
     ),
     Palette(
-        "pastel",
+        "pastel-colours",
         _hexes("8f86b8", "c3a6d8", "f4b6c8", "a8dcd0", "fce0b0", "fdf6e3"),
         ("pastel colours", "pastel colors", "soft pale pastel tones", "a gentle pastel palette"),
         ("soft pastel colours", "gentle pale pastel colors"),

@@ -167,7 +167,7 @@ RENDERINGS: tuple[Rendering, ...] = (
         ),
         (
             "a pink infrared photo",
-            "false-color infrared film",
+            "infrared film with pink skies",
             "a white and pink infrared photograph",
         ),
     ),

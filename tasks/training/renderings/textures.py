@@ -249,7 +249,7 @@ TEXTURES: tuple[Texture, ...] = (
         "scales",
         draw_scales,
         ("scales", "fish scales", "overlapping scales", "a pattern of rounded scales"),
-        ("rounded overlapping fish scales", "a scale pattern of a fish"),
+        ("rounded overlapping fish scales", "a pattern of fish scales"),
     ),
     Texture(
         "grass",
@@ -285,7 +285,7 @@ TEXTURES: tuple[Texture, ...] = (
         "hexagons",
         draw_hexagons,
         ("hexagons", "a honeycomb", "hexagonal tiles", "a honeycomb pattern of hexagons"),
-        ("a pattern of hexagonal tiles", "a hexagon honeycomb"),
+        ("a pattern of hexagonal tiles", "a honeycomb of hexagonal tiles"),
     ),
     Texture(
         "cracks",
