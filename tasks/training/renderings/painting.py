@@ -48,7 +48,7 @@ def _oil(picture_HW3: Picture, rng: Generator) -> Picture:
 
 
 def _watercolour(picture_HW3: Picture, rng: Generator) -> Picture:
-    """Thin washes with dark rims and blooms, on white paper left bare around."""
+    """Thin washes with dark rims and blooms, on white paper, often left bare around."""
     size, shape = unit(picture_HW3), picture_HW3.shape[:2]
     drift = [(noise(shape, 14 * size, rng) - 0.5) * 7 * size for _ in range(2)]
     wash = kuwahara(displace(picture_HW3, *drift), round(7 * size))
@@ -57,7 +57,8 @@ def _watercolour(picture_HW3: Picture, rng: Generator) -> Picture:
     pools = 0.62 + 0.5 * noise(shape, 26 * size, rng) + 0.3 * edges(luminance(wash), 1.0 * size)
     rows, columns = coordinates(shape)
     rim = np.minimum(np.minimum(rows, shape[0] - 1 - rows), np.minimum(columns, shape[1] - 1 - columns))
-    inside = np.clip((rim / size - rng.uniform(4, 22) * noise(shape, 26 * size, rng)) / 3, 0, 1)
+    bare = rng.uniform(4, 22) if rng.random() < 0.6 else 0.0  # some sheets are painted to the edge
+    inside = np.clip((rim / size - bare * noise(shape, 26 * size, rng)) / 3 + (bare == 0), 0, 1)
     tooth = paper(shape, rng, 0.12)
     return np.clip(1 - density * (pools * inside * tooth)[..., None] - 0.02, 0, 1).astype(np.float32)
 
