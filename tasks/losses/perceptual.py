@@ -84,3 +84,18 @@ def total_variation(images_NCHW: Tensor) -> Tensor:
     return (images[:, :, 1:] - images[:, :, :-1]).abs().mean() + (
         images[:, :, :, 1:] - images[:, :, :, :-1]
     ).abs().mean()
+
+
+def variation_norms(images_NCHW: Tensor) -> Tensor:
+    """Lengths of the differences of neighbours, across, down and along both diagonals, added up, N.
+
+    CLIPstyler's regulariser (`get_image_prior_losses`): neither squared nor a mean, so it grows with an image's side.
+    """
+    images = images_NCHW.float()
+    differences = [
+        images[:, :, :, :-1] - images[:, :, :, 1:],
+        images[:, :, :-1] - images[:, :, 1:],
+        images[:, :, 1:, :-1] - images[:, :, :-1, 1:],
+        images[:, :, :-1, :-1] - images[:, :, 1:, 1:],
+    ]
+    return torch.stack([difference.flatten(1).norm(dim=1) for difference in differences]).sum(0)

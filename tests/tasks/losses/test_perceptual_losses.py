@@ -15,6 +15,7 @@ from tasks.losses.perceptual import (
     sliced_wasserstein,
     style_loss,
     total_variation,
+    variation_norms,
 )
 
 
@@ -71,3 +72,10 @@ def test_identity_and_variation_of_a_ramp() -> None:
     assert float(total_variation(ramp)) == pytest.approx(0.25)
     assert float(total_variation(torch.full((1, 3, 4, 4), 0.3))) == 0
     assert float(identity_loss(ramp, ramp + 0.5)) == pytest.approx(0.5)
+
+
+def test_variation_norms_of_a_ramp_are_lengths_and_an_images_own() -> None:
+    """Twelve steps of a quarter across, none down, nine along each diagonal; three channels."""
+    ramp = torch.arange(4.0).reshape(1, 1, 1, 4).expand(1, 3, 4, 4) / 4
+    norms = variation_norms(torch.cat([ramp, torch.full((1, 3, 4, 4), 0.3)]).requires_grad_())
+    assert norms.tolist() == pytest.approx([(36**0.5 + 2 * 27**0.5) / 4, 0])
