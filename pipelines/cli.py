@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.matrix_command import matrix
 from tasks.records import RequestError
 
 app = typer.Typer(
@@ -159,6 +160,8 @@ def report(root: Root, as_json: Json = False) -> None:
     where = write_report(ledger.folder, report_data(ledger, check(ledger)))
     _print({"report": where}, as_json, where)
 
+
+app.command()(matrix)
 
 train_app = typer.Typer(help="Train the networks that we ship.", no_args_is_help=True)
 app.add_typer(train_app, name="train")

@@ -37,6 +37,11 @@ class ClipEncoder:
         self.tokenize = tokenize
         self.preprocessing = Preprocessing.read(model.visual.preprocess_cfg)  # type: ignore[union-attr, arg-type]
 
+    @property
+    def logit_scale(self) -> float:
+        """What cosines are multiplied by before a softmax: one over the model's own temperature (100 in OpenAI's)."""
+        return float(self.model.logit_scale.detach().exp())  # type: ignore[operator]
+
     @torch.no_grad()
     def embed_images(self, images: Tensor | Sequence[Tensor | Pixels]) -> Tensor:
         """Embeddings_ND, float32 of unit length, of pictures of any sizes.
