@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +12,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 from typer.testing import CliRunner
 
 from pipelines.cli import app, main
-from tasks.dataset.footer import ShardFooter
-from tasks.dataset.ledger import Ledger
 from tasks.dataset.pictures import open_pictures
-from tasks.dataset.sink import ShardSpool, commit, new_token, picture_path
 from tasks.encoders.clip import open_clip_model
-from tasks.shards import by_shard
 from tasks.storage import Folder
-from tasks.styles import PlannedReference, PlannedStyle
-from tests.tasks.actors.making import damaged_files, encoded, write_photographs
-from tests.tasks.dataset.making import plan_something, planned_style, wanted
+from tests.pipelines.painted_dataset import TEXTS, write_dataset
+from tests.tasks.actors.making import damaged_files, write_photographs
 from tests.tasks.encoders.small_clip import save_small_clip
-
-TEXTS = {"ink": "a black drawing in ink", "gold": "gold leaf on wood"}
-Painter = Callable[[Image.Image], Image.Image]
-PAINTERS: Mapping[str, Painter] = {
-    "ink": lambda image: ImageOps.grayscale(image).convert("RGB"),
-    "gold": lambda image: ImageOps.colorize(ImageOps.grayscale(image), "black", "gold"),
-    "plain": lambda image: image,
-}
 
 
 @pytest.fixture(scope="module")
@@ -65,46 +51,6 @@ def read_csv(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
     with open(path, newline="") as file:
         header, *rows = csv.reader(file)
     return header[2:], {row[0]: np.array(row[2:], float) for row in rows}
-
-
-def style_of(name: str) -> PlannedStyle:
-    """`plain` is a style of a picture, which has no text."""
-    style = planned_style(name, TEXTS.get(name, name))
-    if name in TEXTS:
-        return style
-    return style.model_copy(update={"references": (PlannedReference(image="art.jpg", sha256="0"),)})
-
-
-def write_dataset(root: Path, photos: Path, names: tuple[str, ...] = ("ink", "gold", "plain")) -> Folder:
-    """A dataset as the actors leave one: two shards or more, pictures that are painted here."""
-    folder = Folder(str(root))
-    plan = plan_something(folder, wanted(photos, [style_of(name) for name in names]), images=4)
-    for shard, planned in by_shard(Ledger(folder).pieces(plan)).items():
-        footer = ShardFooter(plan=plan.seq, shard=shard, plan_digest=plan.digest, token=new_token())
-        with ShardSpool(pa.schema([])) as spool:
-            for number, style in enumerate(plan.styles):
-                for place, piece in enumerate(one.piece for one in planned):
-                    picture = PAINTERS[style.name](Image.open(photos / piece.path).convert("RGB"))
-                    row = {
-                        "content_id": piece.path,
-                        "content_uri": str(photos / piece.path),
-                        "content_version": piece.version,
-                        "style": style.name,
-                        "style_digest": style.digest,
-                        "method": "adain",
-                        "method_version": style.version,
-                        "weights_digest": style.weights_digest,
-                        "representation": style.representation,
-                        "seed": 1,
-                        "plan": plan.seq,
-                        "shard": shard,
-                        "attempt": 0,
-                        "seconds": 0.1,
-                    }
-                    name = picture_path(piece.path, style.name, ".png")
-                    spool.add_record((number, place), row, encoded(picture, "png"), name)
-            commit(folder, spool, footer)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,11 @@ from scipy.special import softmax
 from torch.nn import functional as F
 
 from tasks.encoders.clip import ClipEncoder
-from tasks.records import ImageError, RequestError
 from tasks.scores import matrix as matrix_module
-from tasks.scores.embedding import embed_pictures
 from tasks.scores.matrix import NO_TEXT, SimilarityMatrix
 from tasks.scores.retrieval import describe, summarize_intended, summarize_margins, summarize_texts
 from tasks.scores.tables import Labels, write_images, write_matrix
-from tasks.scores.texts import NamedText, embed, name_texts, read_texts
-from tests.tasks.actors.making import damaged_files, encoded, photograph
+from tasks.scores.texts import name_texts
 
 SCALE = 20.0
 
@@ -187,98 +184,6 @@ def test_images_have_a_row_each_and_nulls_where_nothing_is_intended(
     assert list(frame.intended_rank[:6]) == intended.ranks_N[:6].tolist()
     assert frame.iloc[6][["style", "intended_rank", "intended_margin"]].isna().all()
     assert set(frame.columns) >= {"text_1", "margin_1", "probability_1", "text_2"}
-
-
-def test_texts_are_words_or_lines_or_named(tmp_path: Path) -> None:
-    (tmp_path / "lines.txt").write_text("ink drawing\n\n  gold mosaic \n")
-    (tmp_path / "named.yaml").write_text("wave: the great wave\nforest: [bamboo, a grove]\n")
-    (tmp_path / "named.json").write_text('{"dots": "many dots"}')
-    (tmp_path / "list.yml").write_text("- one\n- two\n")
-    files = [str(tmp_path / name) for name in ("lines.txt", "named.yaml", "named.json", "list.yml")]
-    texts = read_texts(["a sketch, no file", *files])
-    assert [(text.name, text.prompts) for text in texts] == [
-        ("a sketch, no file", ("a sketch, no file",)),
-        ("ink drawing", ("ink drawing",)),
-        ("gold mosaic", ("gold mosaic",)),
-        ("wave", ("the great wave",)),
-        ("forest", ("bamboo", "a grove")),
-        ("dots", ("many dots",)),
-        ("one", ("one",)),
-        ("two", ("two",)),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("a.txt", None, "no file of texts"),
-        ("a.txt", b"ink\nink\n", "comes twice"),
-        ("a.txt", b"\xff\xfe\x00", "UTF-8"),
-        ("a.yaml", b"wave: {text: x}\n", "no text"),
-        ("a.yaml", b"a: [", "not a YAML file"),
-        ("a.json", b"{", "not a JSON file"),
-        ("a.yaml", b"42", "holds no texts"),
-        ("a.yaml", b"wave: ''\n", "is empty"),
-    ],
-)
-def test_a_wrong_file_of_texts_is_refused_in_a_sentence(
-    tmp_path: Path, name: str, content: bytes | None, said: str
-) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(RequestError, match=said):
-        read_texts([str(tmp_path / name)])
-
-
-def test_a_row_of_several_prompts_is_their_mean_direction(encoder: ClipEncoder) -> None:
-    ink_D, gold_D = encoder.embed_texts(["ink", "gold"])
-    rows_2D = embed(encoder, [NamedText("both", ("ink", "gold"), (3.0, 1.0)), NamedText("gold", ("gold",), (0.2,))])
-    torch.testing.assert_close(rows_2D, torch.stack([F.normalize(3 * ink_D + gold_D, dim=0), gold_D]))
-
-
-def test_pictures_are_embedded_as_the_encoder_does_it_in_their_order(encoder: ClipEncoder) -> None:
-    pictures = [photograph(50 + 30 * n, 90 - 10 * n, seed=n) for n in range(5)]
-    stream = ((n, lambda picture=picture: encoded(picture, "png")) for n, picture in enumerate(pictures))
-    seen = list(embed_pictures(encoder, stream, batch=2))
-    assert [one.key for one in seen] == list(range(5))
-    expected_ND = encoder.embed_images([np.array(picture) for picture in pictures])
-    torch.testing.assert_close(torch.stack([one.embedding_D for one in seen]), expected_ND, atol=1e-5, rtol=0)
-    assert all(one.thumbnail_SSC is not None and one.thumbnail_SSC.shape == (168, 168, 3) for one in seen)
-
-
-def test_a_picture_that_cannot_be_read_says_why_and_the_others_go_on(encoder: ClipEncoder) -> None:
-    def refuse() -> bytes:
-        raise PermissionError(13, "Permission denied")
-
-    def missing() -> bytes:
-        raise ImageError("missing", "the file is not there")
-
-    damaged = damaged_files()
-    stream = [(name, lambda data=data: data) for name, (data, _) in damaged.items()]
-    good = encoded(photograph(60, 40, seed=1))
-    stream += [("refused", refuse), ("missing", missing), ("good", lambda: good)]
-    seen = {one.key: one for one in embed_pictures(encoder, stream)}
-    reasons = {key: one.error.reason for key, one in seen.items() if one.error}
-    assert reasons == {name: reason for name, (_, reason) in damaged.items()} | {
-        "refused": "unreadable",
-        "missing": "missing",
-    }
-    assert seen["good"].embedding_D is not None
-
-
-def test_no_more_pictures_are_taken_than_are_under_way(encoder: ClipEncoder) -> None:
-    taken: list[int] = []
-    good = encoded(photograph(20, 20, seed=1))
-
-    def endless():  # type: ignore[no-untyped-def]
-        while True:
-            taken.append(len(taken))
-            yield len(taken), lambda: good
-
-    stream = embed_pictures(encoder, endless(), batch=4)
-    next(stream)
-    assert len(taken) <= 4 + 16
-    stream.close()
 
 
 def test_the_scale_is_the_models_own(encoder: ClipEncoder) -> None:
