@@ -178,10 +178,9 @@ def train_adain(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
 ) -> None:
     """Train the compact AdaIN network: checkpoints, losses.jsonl and sample sheets in the run's folder."""
-    from pipelines.train import read_training
-    from pipelines.train import train_adain as train
+    from pipelines import train
 
-    state = train(read_training(photos, art, perceptual, recipe, steps), output, resume)
+    state = train.train_adain(train.read_training(photos, art, perceptual, recipe, steps), output, resume)
     typer.echo(f"{state.step} steps; the run is in {output}")
 
 
@@ -198,6 +197,37 @@ def export_adain(
     from pipelines.train import read_training
 
     typer.echo(export(run, output, read_training(photos, art, perceptual, None, None)))
+
+
+@train_app.command("clip")
+def train_clip(
+    photos: Annotated[list[Path], typer.Option(help="Folder of photographs; n01443537-goldfish.jpg has a label.")],
+    art: Annotated[list[Path], typer.Option(help="Folder of art; may be given more than once.")],
+    output: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, losses, sheets.")],
+    renders: Annotated[Path | None, typer.Option(help="Folder of the renders, to share them; default: output.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="YAML: `recipe:`, `renders:`, `loop:` settings.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; over the recipe's.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
+) -> None:
+    """Train a small CLIP on renders of photographs with captions; `recipe: {network: ...}` chooses which."""
+    from pipelines import train
+
+    state = train.train_clip(train.read_clip_training(photos, art, recipe, steps), output, renders, resume)
+    typer.echo(f"{state.step} steps; the run is in {output}")
+
+
+@train_app.command("export-clip")
+def export_clip(
+    run: Annotated[Path, typer.Option(help="Folder of a training run.")],
+    photos: Annotated[list[Path], typer.Option(help="Unseen photographs, for the figures on the card.")],
+    labelled: Annotated[list[Path], typer.Option(help="Unseen labelled pictures, for the figures on the card.")],
+    output: Annotated[Path, typer.Option(help="Folder for the model's folder and its card.")],
+    about: Annotated[Path | None, typer.Option(help="YAML mapping for the card: licence, data, notes.")] = None,
+) -> None:
+    """Write a run's CLIP as open_clip reads it, half precision, with its card: figures on unseen pictures."""
+    from pipelines.train import export_clip as export
+
+    typer.echo(export(run, output, photos, labelled, about))
 
 
 @app.command()

@@ -32,11 +32,24 @@ def read_average(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def export(run: Path, name: str, folder: Path, about: dict[str, Any]) -> Path:
     """Write NAME.safetensors (half precision) and NAME.card.json; `about` goes on the card as it is."""
-    tensors, history = read_average(run)
-    data = save({key: tensor.half().contiguous() for key, tensor in tensors.items()})
-    folder.mkdir(parents=True, exist_ok=True)
+    tensors, _ = read_average(run)
     path = folder / f"{name}.safetensors"
-    path.write_bytes(data)
+    save_half(tensors, path)
+    write_card(run, name, path, folder, about)
+    return path
+
+
+def save_half(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write tensors in half precision; whole numbers as they are."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    halves = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
+    path.write_bytes(save({key: tensor.contiguous() for key, tensor in halves.items()}))
+
+
+def write_card(run: Path, name: str, weights: Path, folder: Path, about: dict[str, Any]) -> None:
+    """Write NAME.card.json: what the weights file is, `about`, and how the run that made it went."""
+    data = weights.read_bytes()
+    tensors, history = read_average(run)
     card = {
         "name": name,
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -47,7 +60,6 @@ def export(run: Path, name: str, folder: Path, about: dict[str, Any]) -> Path:
         "training": {**history, "torch": torch.__version__, "loss_curve": read_curve(run / LOSSES)},
     }
     (folder / f"{name}.card.json").write_text(json.dumps(card, indent=1) + "\n")
-    return path
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:

@@ -137,6 +137,8 @@ class TrainingState:
         with torch.no_grad():
             for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(value, 1 - decay)
+            for kept, counted in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                kept.copy_(counted)  # running statistics are means already
 
 
 def join_phases(earlier: list[dict[str, Any]], now: dict[str, Any], step: int) -> list[dict[str, Any]]:
@@ -215,8 +217,9 @@ def write_sheet(path: Path, image_CHW: Tensor) -> None:
 
 
 def place(value: Tensor, device: torch.device) -> Tensor:
-    """On the device, channels last: on CPUs too, convolutions run up to twice as fast on that layout."""
-    return value.to(device, memory_format=torch.channels_last, non_blocking=True)
+    """On the device, pictures channels last: on CPUs too, convolutions run up to twice as fast on that layout."""
+    layout = torch.channels_last if value.ndim == 4 else torch.preserve_format
+    return value.to(device, memory_format=layout, non_blocking=True)
 
 
 def move(network: nn.Module, device: torch.device) -> nn.Module:

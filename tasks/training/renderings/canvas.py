@@ -57,8 +57,9 @@ def blur(image: Picture, sigma: float) -> Picture:
 
 def gradient(plane_HW: Plane, sigma: float = 1.0) -> tuple[Plane, Plane]:
     """Derivatives along y and x of the blurred plane."""
-    down, right = np.gradient(blur(plane_HW, sigma))
-    return down.astype(np.float32), right.astype(np.float32)
+    blurred = blur(plane_HW, sigma)
+    down, right = (np.asarray(np.gradient(blurred, axis=axis), np.float32) for axis in (0, 1))
+    return down, right
 
 
 def edges(plane_HW: Plane, sigma: float = 1.0) -> Plane:
@@ -116,7 +117,7 @@ def posterise(image: Picture, levels: int) -> Picture:
 def quantise(picture_HW3: Picture, count: int) -> tuple[Labels, Picture]:
     """The picture's own `count` main colours: labels HW, and the colours K3."""
     image = Image.fromarray((picture_HW3 * 255).astype(np.uint8)).quantize(count, Image.Quantize.MEDIANCUT)
-    colours = np.asarray(image.getpalette(), np.float32).reshape(-1, 3) / 255
+    colours = np.asarray(image.getpalette(), np.float32).reshape(-1, 3) / np.float32(255)
     return np.asarray(image, np.int64), colours
 
 
@@ -153,14 +154,16 @@ def contrast(image: Picture, amount: float, middle: float = 0.5) -> Picture:
 def kuwahara(picture_HW3: Picture, radius: int) -> Picture:
     """The mean of the calmest of the four windows at each pixel: flat dabs with firm edges (Kuwahara et al. 1976)."""
     side = radius + 1
-    means = np.stack([ndimage.uniform_filter(picture_HW3[..., c], side) for c in range(3)], -1)
-    grey = luminance(picture_HW3)
+    padded = np.pad(picture_HW3, ((side, side), (side, side), (0, 0)), "edge")
+    means = np.stack([ndimage.uniform_filter(padded[..., c], side) for c in range(3)], -1)
+    grey = luminance(padded)
     spread = ndimage.uniform_filter(grey * grey, side) - ndimage.uniform_filter(grey, side) ** 2
     shift = radius // 2 + radius % 2
     corners = [(dy, dx) for dy in (-shift, shift) for dx in (-shift, shift)]
     best = np.argmin([np.roll(spread, corner, (0, 1)) for corner in corners], 0)
     moved = np.stack([np.roll(means, corner, (0, 1)) for corner in corners])
-    return np.take_along_axis(moved, best[None, ..., None], 0)[0].astype(np.float32)
+    calm = np.take_along_axis(moved, best[None, ..., None], 0)[0]
+    return calm[side:-side, side:-side].astype(np.float32)
 
 
 def cells(shape: tuple[int, int], size: float, rng: Generator, jitter: float = 0.5) -> Labels:
@@ -216,4 +219,4 @@ def resize(
 ) -> Picture:
     """At another height and width, through 8 bits."""
     image = Image.fromarray((np.clip(picture_HW3, 0, 1) * 255).round().astype(np.uint8))
-    return np.asarray(image.resize((shape[1], shape[0]), resample), np.float32) / 255
+    return np.asarray(image.resize((shape[1], shape[0]), resample), np.float32) / np.float32(255)

@@ -101,7 +101,7 @@ PALETTES: tuple[Palette, ...] = (
     Palette(
         "black-and-gold",
         _hexes("040302", "151005", "4a3508", "a8811f", "e3bd4b", "ffeeb0"),
-        ("black and gold", "gold on black", "a black and gold palette", "rich black and gold colours"),
+        ("black and gold", "a black and gold palette", "rich black and gold colours"),
         ("rich gold and black", "gold colours on black"),
     ),
     Palette(

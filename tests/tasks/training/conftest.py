@@ -1,7 +1,9 @@
-"""Small pictures and a small perceptual network to train on."""
+"""Small pictures, their renders, and a small perceptual network to train on."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,14 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tasks.training.data import load_pictures
+from tasks.training.renders import Renders, RenderSettings, open_renders
+
 
 @pytest.fixture(autouse=True)
-def two_threads() -> None:
-    torch.set_num_threads(2)
+def one_thread() -> None:
+    """Threads that have to wait for each other on a busy machine made small networks ten times as slow."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -33,6 +39,40 @@ def vgg(tmp_path: Path) -> Path:
     path = tmp_path / "student.safetensors"
     save_file(random_student(), path)
     return path
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Folders of two photographs, one with a label, and a work of art; and their renders with those of textures."""
+
+    photos: Path
+    art: Path
+    folder: Path
+    settings: RenderSettings
+    renders: Renders
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    """Drawn once, and by one process: each takes seconds to start."""
+    root = tmp_path_factory.mktemp("drawn")
+    photos = write_blocks(root / "photos", ["n01443537-goldfish.png", "unlabelled.png"], seed=0)
+    art, folder = write_blocks(root / "art", ["n02113712-poodle.png"], seed=1), root / "renders"
+    settings = RenderSettings(views=6, side=40, texture_rows=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 1)
+        renders = open_renders(load_pictures([photos]), load_pictures([art]), settings, folder)
+    return Drawn(photos, art, folder, settings, renders)
+
+
+def write_blocks(folder: Path, names: list[str], seed: int) -> Path:
+    """Large blocks of random colours, wider than high."""
+    folder.mkdir()
+    generator = np.random.default_rng(seed)
+    for name in names:
+        blocks = generator.integers(0, 256, (4, 6, 3)).astype(np.uint8)
+        Image.fromarray(blocks.repeat(12, 0).repeat(12, 1)).save(folder / name)
+    return folder
 
 
 def write_pictures(folder: Path, count: int, seed: int) -> Path:
