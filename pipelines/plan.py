@@ -20,7 +20,8 @@ def prepare_wanted(job: Job) -> Wanted:
     """What a job wants, with its styles digested. Raises RequestError where it is not the dataset's."""
     check_identity(Folder(job.output), DatasetIdentity(images=job.images, seed=job.seed))
     styles = prepare_styles(job.styles, job.method)
-    return Wanted(settle_format(job.corpus), job.images, job.seed, styles, job.store_uri, job.scores.clip)
+    clip, judge = job.scores.clip, job.scores.judge
+    return Wanted(settle_format(job.corpus), job.images, job.seed, styles, job.store_uri, clip, judge)
 
 
 def find_nothing_to_do(job: Job) -> RunSummary | None:

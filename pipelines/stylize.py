@@ -32,7 +32,7 @@ def stylize(job: Job) -> RunSummary:
         job.seed,
         output=job.output,
         store=job.store_uri,
-        clip=job.scores.clip,
+        scores=job.scores,
     )
     with PoolOnDemand(job.resources, job.output, job.store_uri, job.scores.clip) as actors:
         tried = finish_open_plans(job, actors, summary)

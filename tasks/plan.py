@@ -49,8 +49,8 @@ class Plan(BaseModel):
     """A frozen list of shards: pairs that were wanted and that no earlier plan owns.
 
     `digest` covers all that its shards are made from, wherever it lies: pieces, groups, styles, images, seed.
-    Shards carry it. `corpus`, `store` and `clip` say where things were when it was made; a job may name other
-    places later.
+    Shards carry it. `corpus`, `store`, `clip` and `judge` say where things were when it was made; a job may name
+    other places later. Plans of before there was a judge have none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +64,7 @@ class Plan(BaseModel):
     seed: int
     store: str
     clip: str
+    judge: str = "none"
     styles: tuple[PlannedStyle, ...]
     groups: tuple[Group, ...]
     shards: int
@@ -84,6 +85,7 @@ class Wanted:
     styles: tuple[PlannedStyle, ...]
     store: str
     clip: str
+    judge: str = "none"
 
 
 def draft(
@@ -103,6 +105,7 @@ def draft(
         seed=wanted.seed,
         store=wanted.store,
         clip=wanted.clip,
+        judge=wanted.judge,
         styles=wanted.styles,
         groups=tuple(groups),
         shards=planned[-1].shard + 1 if planned else 0,

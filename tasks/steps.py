@@ -31,6 +31,7 @@ from tasks.plan import Plan, Wanted
 from tasks.preflight import check_clip, check_output, check_pictures, missing_styles, prepare_styles, settle_format
 from tasks.records import RequestError
 from tasks.report.summary import render_summary
+from tasks.scores.settings import ScoreSettings
 from tasks.shards import ShardSize, by_shard
 from tasks.storage import Folder
 from tasks.store import RepresentationStore
@@ -50,13 +51,14 @@ def preflight(
     seed: int,
     output: str,
     store: str,
-    clip: str,
+    scores: ScoreSettings,
 ) -> Wanted:
     """Everything that can be known to be wrong before a GPU is taken. Raises RequestError."""
     check_output(output, images, seed)
-    check_clip(clip)
+    check_clip(scores.clip)
+    check_clip(scores.judge)
     prepared = _prepare(styles, method, store)
-    return Wanted(settle_format(corpus), images, seed, prepared, store, clip)
+    return Wanted(settle_format(corpus), images, seed, prepared, store, scores.clip, scores.judge)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="prepare styles")

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from tasks.dataset.footer import ACTOR_STAGES, ShardFooter
-from tasks.dataset.ledger import READERS, Ledger, read_columns, shard_name
+from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import Verification
-from tasks.gallery import gallery_rows, style_thumbnail
+from tasks.gallery.cards import show_references
+from tasks.gallery.contents import gallery_rows
+from tasks.gallery.extremes import read_extremes
+from tasks.gallery.judgement import judge_arrivals
+from tasks.gallery.tally import Tally, tally_records
 from tasks.plan import Plan
-from tasks.records import SCORES
-from tasks.report.distributions import summarize_scores
 from tasks.report.model import (
     FailureReason,
     ReportData,
     RunRow,
-    ScoreSummary,
     SizeFill,
     StageTime,
     StyleSummary,
     Throughput,
 )
-from tasks.report.page import render_report
+from tasks.report.page import STYLES, render_report
 from tasks.storage import Folder
+from tasks.store import RepresentationStore
+from tasks.styles import PlannedStyle
 
-SUMMARY_COLUMNS = ["style_digest", *SCORES]
 # What an actor's codec threads do, beside its own.
 CODEC_STAGES = ("read", "decode", "compress")
 
@@ -46,7 +46,10 @@ def write_report(folder: Folder, data: ReportData) -> str:
 def report_data(ledger: Ledger, verification: Verification | None) -> ReportData:
     """Everything that the report shows."""
     footers = [footer for footer, _ in ledger.footers.values() if footer and not footer.abandoned]
-    rows, failures = _read_rows(ledger), ledger.failures()
+    failures = ledger.failures()
+    # A style that comes again is what its newest plan says it is.
+    styles = {style.digest: (style, plan.store) for plan in ledger.chain for style in plan.styles}
+    tally = tally_records(ledger, list(styles), STYLES)
     return ReportData(
         title=ledger.folder.uri.rstrip("/").rsplit("/", 1)[-1],
         root=ledger.folder.uri,
@@ -55,7 +58,11 @@ def report_data(ledger: Ledger, verification: Verification | None) -> ReportData
         facts=_facts(ledger),
         records=sum(footer.records for footer in footers),
         failed=sum(table.num_rows for table in failures),
-        styles=_styles(ledger, rows, failures),
+        styles=_styles(styles.values(), tally, failures),
+        score_model=tally.model,
+        scored_by_others=tally.scored_by_others,
+        arrivals=judge_arrivals(ledger, [style for style, _ in styles.values()], tally),
+        extremes=read_extremes(ledger.folder, tally.scores),
         gallery=list(gallery_rows(ledger)),
         failures=list(_failures(failures)),
         timing=_timing(footers),
@@ -72,50 +79,37 @@ def _facts(ledger: Ledger) -> Mapping[str, str]:
     last = ledger.chain[-1]
     images = ", ".join(f"{key} {value}" for key, value in last.images.model_dump().items())
     facts = {"corpus": last.corpus.uri, "images": images, "seed": str(last.seed), "scores": last.clip}
+    if last.judge != "none":
+        facts["judge"] = last.judge
     for method in dict.fromkeys(style.method for plan in ledger.chain for style in plan.styles):
         values = method.model_dump(mode="json", exclude={"name"}, exclude_none=True)
         facts[f"method {method.name}"] = ", ".join(f"{key} {value}" for key, value in values.items())
     return facts
 
 
-def _read_rows(ledger: Ledger) -> pa.Table:
-    """Style and scores of every record; pictures are not read."""
-    names = [f"data/{shard_name(*key)}" for key, (footer, rows) in ledger.footers.items() if footer and rows]
-
-    def read(name: str) -> pa.Table:
-        return read_columns(ledger.folder, name, SUMMARY_COLUMNS)
-
-    with ThreadPoolExecutor(READERS) as pool:
-        tables = [table.replace_schema_metadata() for table in pool.map(read, names)]
-    return pa.concat_tables(tables) if tables else pa.table({name: [] for name in SUMMARY_COLUMNS})
-
-
-def _styles(ledger: Ledger, rows: pa.Table, failures: Sequence[pa.Table]) -> list[StyleSummary]:
-    styles = {style.digest: style for plan in ledger.chain for style in plan.styles}
+def _styles(
+    styles: Collection[tuple[PlannedStyle, str]], tally: Tally, failures: Sequence[pa.Table]
+) -> list[StyleSummary]:
+    """Counts of every style; references and scores of those that the page has room for."""
     failed = Counter(digest for table in failures for digest in table["style_digest"].to_pylist())
-    of_style = np.asarray(rows["style_digest"].to_pylist(), dtype=object)
-    columns = {score: rows[score].to_numpy() for score in SCORES} if rows.num_rows else {}
-    return [
-        StyleSummary(
-            name=style.name,
-            method=style.method.name,
-            weights=style.weights_digest,
-            digest=digest,
-            records=int((of_style == digest).sum()),
-            failed=failed[digest],
-            thumbnail=style_thumbnail(style),
-            texts=[reference.text for reference in style.references if reference.text],
-            scores=dict(_score_summaries(columns, of_style == digest)),
+    stores = {uri: RepresentationStore(uri) for uri in {uri for _, uri in styles}}
+    summaries = []
+    for number, (style, uri) in enumerate(styles):
+        references = show_references(style, stores[uri]) if number < STYLES else []
+        summaries.append(
+            StyleSummary(
+                name=style.name,
+                method=style.method.name,
+                weights=style.weights_digest,
+                digest=style.digest,
+                records=int(tally.records[number]),
+                failed=failed[style.digest],
+                references=references,
+                more_references=len(style.references) - len(references),
+                scores=tally.scores.summaries(number),
+            )
         )
-        for digest, style in styles.items()
-    ]
-
-
-def _score_summaries(columns: Mapping[str, Any], chosen: Any) -> Iterator[tuple[str, ScoreSummary]]:
-    for score, values in columns.items():
-        summary = summarize_scores(values[chosen].tolist())
-        if summary is not None:
-            yield score, summary
+    return summaries
 
 
 def _failures(failures: Sequence[pa.Table]) -> Iterator[FailureReason]:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tasks.actors.orders import ActorSettings
-from tasks.images.decoding import decode
-from tasks.images.padding import to_tensor
-from tasks.methods.base import Method, Reference, Representation, Style
+from tasks.methods.base import Method, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
-from tasks.records import ImageError, RequestError
+from tasks.references import load_style
 from tasks.storage import Folder
 from tasks.store import RepresentationStore
-from tasks.styles import PlannedStyle, read_reference
+from tasks.styles import PlannedStyle
 
 if TYPE_CHECKING:
     from tasks.scores.clip import ClipScorer, StyleTargets
@@ -111,22 +109,6 @@ def _load_in_batches(styles: Iterable[PlannedStyle]) -> Iterator[list[tuple[Plan
             batch, held = [], 0
     if batch:
         yield batch
-
-
-def load_style(planned: PlannedStyle) -> Style:
-    """A style with its pictures decoded. Raises RequestError naming the style and the picture."""
-    return Style(planned.name, tuple(_load_reference(planned, i) for i in range(len(planned.references))))
-
-
-def _load_reference(planned: PlannedStyle, index: int) -> Reference:
-    reference = planned.references[index]
-    if reference.image is None:
-        return Reference(weight=reference.weight, text=reference.text)
-    try:
-        pixels_HWC = decode(read_reference(reference.image, planned.name))
-    except ImageError as error:
-        raise RequestError(f"Style {planned.name!r}: {reference.image} is no usable picture ({error}).") from error
-    return Reference(weight=reference.weight, image_CHW=to_tensor([pixels_HWC])[0])
 
 
 def _open_scorer(settings: ActorSettings) -> ClipScorer | None:

@@ -116,7 +116,7 @@ def _draft_retry(ledger: Ledger, size: Callable[[Plan], ShardSize]) -> Draft | N
         for piece, digests in sorted(contents.items(), key=lambda item: (item[0].path, item[0].first_row))
     ]
     last = ledger.chain[-1]
-    wanted = Wanted(corpus, last.images, last.seed, tuple(used), last.store, last.clip)
+    wanted = Wanted(corpus, last.images, last.seed, tuple(used), last.store, last.clip, last.judge)
     groups, planned = cut(wants, used, bits, size(draft("retry", wanted, (), ())))
     return Draft(draft("retry", wanted, groups, planned), planned)
 

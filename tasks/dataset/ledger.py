@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -169,6 +169,20 @@ def read_columns(folder: Folder, name: str, columns: Sequence[str]) -> pa.Table:
     with folder.open(name) as file:
         # Not pq.read_table: over a Python file and from a thread, one process in ten aborted at its exit (pyarrow 26).
         return pq.ParquetFile(file).read(columns=list(columns), use_threads=False)
+
+
+def read_rows(folder: Folder, name: str, rows: Collection[int], columns: Sequence[str]) -> pa.Table:
+    """Some columns of some rows of a shard, by ascending row; only row groups that hold any are read, one at a time."""
+    parts, start = [], 0
+    with folder.open(name) as source:
+        file = pq.ParquetFile(source)
+        for group in range(file.num_row_groups):
+            end = start + file.metadata.row_group(group).num_rows
+            inside = sorted(row - start for row in rows if start <= row < end)
+            if inside:
+                parts.append(file.read_row_group(group, columns=list(columns), use_threads=False).take(inside))
+            start = end
+    return pa.concat_tables(parts)
 
 
 def _is_last(pair: PairKey, seq: int, retried: dict[PairKey, int]) -> bool:

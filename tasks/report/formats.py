@@ -57,6 +57,12 @@ def score(value: float) -> str:
     return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
 
 
+def signed_score(value: float) -> str:
+    """A difference of scores with its sign; what rounds to zero has none."""
+    rounded = round(value, 3) + 0.0
+    return f"+{score(rounded)}" if rounded > 0 else score(rounded)
+
+
 def score_label(name: str) -> str:
     """Name of a score in words: `clip_text` as `CLIP text`."""
     return name.replace("clip_", "CLIP ", 1).replace("_", " ")

@@ -15,6 +15,7 @@ class ScoreSummary:
 
     count: int
     percentiles: tuple[float, ...]
+    mean: float
 
     def at(self, percent: int) -> float:
         """Value below which `percent` (0 to 100) of the scores lie."""
@@ -22,8 +23,24 @@ class ScoreSummary:
 
 
 @dataclass(frozen=True)
+class StyleReference:
+    """What a style is made of: a picture, or a text with the picture that was painted for it, if one was.
+
+    `weight` is its share of the style, 0 to 1. A picture that is gone is None beside an empty text.
+    """
+
+    weight: float = 1.0
+    text: str = ""
+    image: bytes | None = None
+    painted: bytes | None = None
+
+
+@dataclass(frozen=True)
 class StyleSummary:
-    """A style, what renders it, and what became of its pairs; `scores` is keyed by score name."""
+    """A style, what renders it, and what became of its pairs; `scores` is keyed by score name.
+
+    `references` are the first ones, `more_references` how many are left out.
+    """
 
     name: str
     method: str
@@ -31,8 +48,8 @@ class StyleSummary:
     digest: str = ""
     records: int = 0
     failed: int = 0
-    thumbnail: bytes | None = None
-    texts: Sequence[str] = ()
+    references: Sequence[StyleReference] = ()
+    more_references: int = 0
     scores: Mapping[str, ScoreSummary] = field(default_factory=dict)
 
 
@@ -53,6 +70,56 @@ class GalleryRow:
     content_id: str
     content_image: bytes | None
     cells: Sequence[GalleryCell]
+
+
+@dataclass(frozen=True)
+class ScoredRecord:
+    """One record by its score: its picture, and all the scores it has."""
+
+    content_id: str
+    style: str
+    image: bytes | None
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The records highest and lowest in one score, each the most extreme first."""
+
+    score: str
+    best: Sequence[ScoredRecord] = ()
+    worst: Sequence[ScoredRecord] = ()
+
+
+@dataclass(frozen=True)
+class IntendedMatrix:
+    """What one CLIP model says of a sample: S styles as asked for (rows) against outputs of each style (columns).
+
+    `margins` are mean direction cosines minus their row's mean over all sampled outputs. Of each style's `outputs`,
+    `first` is the share to which it is the nearest of the S; by chance 1/S. `role` is `scorer` or `judge`.
+    """
+
+    role: str
+    model: str
+    styles: Sequence[str]
+    margins: Sequence[Sequence[float]]
+    first: Sequence[float]
+    outputs: Sequence[int]
+
+    @property
+    def first_overall(self) -> float:
+        """Share of all outputs to which the style they were made in is the nearest, 0 to 1."""
+        pairs = zip(self.first, self.outputs, strict=True)
+        return sum(share * count for share, count in pairs) / sum(self.outputs)
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Whether the styles arrived: a matrix a model, how many styles are in none, and why something is missing."""
+
+    matrices: Sequence[IntendedMatrix] = ()
+    more_styles: int = 0
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +186,8 @@ class ReportData:
     """Everything that one report shows; whatever is empty or None is left out of the page.
 
     `created` is ISO 8601. `facts` are settings to print as they are. `verification` holds the problems
-    found: none when empty, and None where nothing was verified.
+    found: none when empty, and None where nothing was verified. Scores are those of `score_model`;
+    `scored_by_others` are records whose scores are another model's and are left out.
     """
 
     title: str
@@ -130,6 +198,10 @@ class ReportData:
     records: int = 0
     failed: int = 0
     styles: Sequence[StyleSummary] = ()
+    score_model: str = ""
+    scored_by_others: int = 0
+    arrivals: Arrivals = field(default_factory=Arrivals)
+    extremes: Extremes | None = None
     gallery: Sequence[GalleryRow] = ()
     failures: Sequence[FailureReason] = ()
     timing: Sequence[StageTime] = ()

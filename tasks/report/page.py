@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tasks.report import charts, formats
+from tasks.report.matrices import draw_matrix
 from tasks.report.model import ReportData, ScoreSummary, StyleSummary
 from tasks.report.thumbnails import data_uri
 from tasks.report.verdict import knows_lanes, share_stages, state_bottleneck
@@ -63,6 +64,8 @@ def _sections(data: ReportData) -> list[tuple[str, str]]:
         "Gallery": data.gallery,
         "Styles": data.styles,
         "Scores": any(style.scores for style in data.styles[:STYLES]),
+        "Arrival": data.arrivals.matrices or data.arrivals.notes,
+        "Extremes": data.extremes,
         "Failures": data.failures,
         "Time": data.timing,
         "Batches": data.sizes,
@@ -77,6 +80,7 @@ def _tables(data: ReportData) -> dict[str, Any]:
     return {
         "styles": styles,
         "score_charts": _score_charts(styles.rows),
+        "matrices": [draw_matrix(matrix) for matrix in data.arrivals.matrices],
         "gallery": _clip(data.gallery, CONTENTS),
         "cells_shown": CELLS,
         "failures": _clip(sorted(data.failures, key=lambda reason: -reason.count), REASONS),
@@ -133,6 +137,7 @@ def _environment() -> Environment:
         "duration": formats.duration,
         "size": formats.size,
         "score": formats.score,
+        "signed_score": formats.signed_score,
         "score_label": formats.score_label,
         "shorten": formats.shorten,
         "shorten_digest": formats.shorten_digest,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tasks.report.formats import count, duration, percent, rate, score, score_label, shorten
-from tasks.report.model import FailureReason, ReportData, StyleSummary
+from tasks.report.model import FailureReason, IntendedMatrix, ReportData, StyleSummary
 from tasks.report.verdict import state_bottleneck
 
 ROWS = 20
@@ -19,6 +19,8 @@ def render_summary(data: ReportData) -> str:
         parts.append(state_bottleneck(data.timing, data.throughput.wall_seconds if data.throughput else 0.0))
     if data.verification is not None:
         parts.append(_state_verification(data.verification))
+    parts += [_state_arrival(matrix) for matrix in data.arrivals.matrices]
+    parts += [_plain(note) for note in data.arrivals.notes]
     if data.styles:
         parts.append(_tabulate_styles(data.styles[:ROWS]))
     if data.failures:
@@ -38,6 +40,14 @@ def _state_verification(problems: Sequence[str]) -> str:
     if not problems:
         return "Verified: every owned pair has exactly one record."
     return "\n".join(f"- {_plain(problem)}" for problem in problems[:ROWS])
+
+
+def _state_arrival(matrix: IntendedMatrix) -> str:
+    outputs, chance = sum(matrix.outputs), 1 / len(matrix.styles)
+    return (
+        f"By the {_plain(matrix.role)} {_plain(matrix.model)} the intended style comes first for "
+        f"{percent(matrix.first_overall)} of {count(outputs)} outputs (by chance {percent(chance)})."
+    )
 
 
 def _tabulate_styles(styles: Sequence[StyleSummary]) -> str:

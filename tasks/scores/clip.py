@@ -102,6 +102,18 @@ class ClipScorer:
             for (text, image, content, direction), target in zip(rows, targets, strict=True)
         ]
 
+    def compare_directions(
+        self, outputs: Tensor | Sequence[Tensor | Pixels], contents_PD: Tensor, targets: Sequence[StyleTargets]
+    ) -> Tensor:
+        """Cosines_SP of P outputs' moves with the directions of S styles, whether meant for them or not.
+
+        Where an output was meant for style s, this is its `clip_direction`.
+        """
+        moves_PD = _unit_or_zero(self.encoder.embed_images(outputs) - contents_PD)
+        zeros_D = moves_PD.new_zeros(self.encoder.size)
+        directions_SD = torch.stack([zeros_D if t.direction_D is None else t.direction_D for t in targets])
+        return (directions_SD @ moves_PD.T).clamp(-1, 1)
+
     @cached_property
     def neutral_text_D(self) -> Tensor:
         """Embedding of `a photo`, from which a text's direction starts."""

@@ -1,4 +1,4 @@
-"""Which CLIP model scores the records."""
+"""Which CLIP model scores the records, and which other one judges what the first may have been optimised for."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ class ScoreSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     clip: str = Field("none", description="open_clip NAME/TAG, local-dir:PATH, embedded:NAME, or none.")
+    judge: str = Field(
+        "none",
+        description="A second CLIP, named like `clip` and in no loss, that a report asks whether the styles arrived.",
+    )
 
     def resolve_paths(self, resolve: Callable[[str], str]) -> ScoreSettings:
-        """The same settings with the path of a `local-dir:` made absolute."""
-        scheme, colon, path = self.clip.partition(":")
-        if scheme != "local-dir":
-            return self
-        return self.model_copy(update={"clip": f"{scheme}{colon}{resolve(path)}"})
+        """The same settings with the paths of any `local-dir:` made absolute."""
+        return self.model_copy(
+            update={"clip": _resolve_path(self.clip, resolve), "judge": _resolve_path(self.judge, resolve)}
+        )
+
+
+def _resolve_path(reference: str, resolve: Callable[[str], str]) -> str:
+    scheme, colon, path = reference.partition(":")
+    return f"{scheme}{colon}{resolve(path)}" if scheme == "local-dir" else reference

@@ -91,6 +91,10 @@ def doubled_names(folder: Path) -> Path:
     return write_job(folder, styles=styles)
 
 
+def unknown_judge(folder: Path) -> Path:
+    return write_job(folder, scores={"clip": "none", "judge": "embedded:no-such-judge"})
+
+
 def unknown_clip(folder: Path) -> Path:
     return write_job(folder, scores={"clip": "embedded:no-such-model"})
 
@@ -117,6 +121,7 @@ WRONG: dict[Callable[[Path], Path], str] = {
     missing_style_picture: "wave.png",
     doubled_names: "'wave' comes twice",
     unknown_clip: "no-such-model",
+    unknown_judge: "no-such-judge",
     not_yaml: "not a YAML file",
     no_job: "cannot be read",
 }

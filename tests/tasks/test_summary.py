@@ -5,53 +5,22 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.actors.loaded import Loaded
-from tasks.actors.orders import ActorSettings, make_order
-from tasks.actors.shard import stylize_shard
-from tasks.corpus.settings import CorpusSettings
-from tasks.dataset.chain import abandon_plans, plan_wanted
+from tasks.dataset.chain import abandon_plans
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import verify
 from tasks.forecast import forecast, shard_size
-from tasks.gallery import gallery_rows
+from tasks.gallery.contents import gallery_rows
 from tasks.images.settings import ImageSettings
 from tasks.methods.settings import MethodSettings
-from tasks.plan import Plan, Wanted
 from tasks.preflight import prepare_styles
-from tasks.shards import ShardSize, by_shard
+from tasks.shards import ShardSize
 from tasks.storage import Folder
 from tasks.summary import report_data, write_report
-
-
-def draw(path: Path, seed: int, size: tuple[int, int] = (40, 32)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 255, (*size, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-
-
-def make(folder: Path, *, finish: bool = True) -> Plan | None:
-    """Plan what the folder's photographs and art still want, and make it in this process."""
-    wanted = Wanted(
-        CorpusSettings(uri=str(folder / "photos")),
-        ImageSettings(size=64),
-        0,
-        prepare_styles(str(folder / "art"), MethodSettings()),
-        str(folder / "store"),
-        "none",
-    )
-    output = Folder(str(folder / "out"))
-    plan = plan_wanted(output, wanted, lambda: ShardSize(images=3))
-    if plan is None:
-        return None
-    loaded = Loaded(ActorSettings(output.uri, wanted.store, "none", "cpu", 1, 2**16))
-    shards = by_shard(Ledger(output).pieces(plan))
-    for shard in range(plan.shards if finish else 1):
-        stylize_shard(loaded, make_order(plan, shards[shard], wanted.corpus), lambda *_: None)
-    return plan
+from tests.tasks.encoders.small_clip import save_small_clip
+from tests.tasks.gallery.making import draw, make
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +79,31 @@ def test_a_report_of_a_moved_corpus_and_lost_art_still_works(dataset: Path, tmp_
     (tmp_path / "art/one.png").unlink()
     data = report_data(Ledger(Folder(str(tmp_path / "out"))), None)
     assert data.gallery[0].content_image is None
-    assert data.styles[0].thumbnail is None
+    assert [reference.image for reference in data.styles[0].references] == [None]
     assert data.gallery[0].cells[0].image is not None
+
+
+def test_a_report_of_a_scored_dataset_shows_whether_the_styles_arrived(tmp_path: Path) -> None:
+    clip = f"local-dir:{save_small_clip(tmp_path / 'clip')}"
+    for seed in range(4):
+        draw(tmp_path / f"photos/{seed}.png", seed)
+    draw(tmp_path / "art/one.png", 9, (3, 3))
+    draw(tmp_path / "art/two.png", 10)
+    make(tmp_path, clip=clip)
+    folder = Folder(str(tmp_path / "out"))
+    data = report_data(Ledger(folder), None)
+    assert data.score_model == data.arrivals.matrices[0].model != ""
+    assert data.extremes is not None
+    assert (len(data.extremes.best), len(data.extremes.worst)) == (4, 4)
+    assert {name: summary.count for style in data.styles for name, summary in style.scores.items()} == {
+        "clip_image": 4,
+        "clip_content": 4,
+        "clip_direction": 4,
+    }
+    assert [len(style.references) for style in data.styles] == [1, 1]
+    page = Path(write_report(folder, data)).read_text()
+    assert "Did the styles arrive?" in page
+    assert "Best and worst" in page
 
 
 def test_an_empty_dataset_has_a_report(tmp_path: Path) -> None:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tasks.report.distributions import summarize_scores
+from tasks.report.distributions import Spread
 from tasks.report.model import (
+    Arrivals,
+    Extremes,
     FailureReason,
     GalleryCell,
     GalleryRow,
+    IntendedMatrix,
     ReportData,
     RunRow,
+    ScoredRecord,
+    ScoreSummary,
     SizeFill,
     StageTime,
+    StyleReference,
     StyleSummary,
     Throughput,
 )
@@ -59,12 +65,27 @@ def harmless_report(picture: bytes) -> ReportData:
     return _report("x", picture)
 
 
+def summarize(values: Sequence[float]) -> ScoreSummary:
+    spread = Spread()
+    spread.add(np.asarray(values))
+    summary = spread.summary()
+    assert summary is not None
+    return summary
+
+
+def _matrix(text: str, role: str) -> IntendedMatrix:
+    margins = [[0.0412, -0.0213], [-0.0008, 0.0002]]
+    return IntendedMatrix(role, text, [text, "ink & wash"], margins, [0.75, 0.25], [12, 8])
+
+
 def _report(text: str, picture: bytes) -> ReportData:
     spread = np.random.default_rng(1).normal(0.25, 0.03, 500)
-    drawn, few = summarize_scores(spread.tolist()), summarize_scores([0.7, 0.71, None])
-    assert drawn is not None
-    assert few is not None
-    scores = {"clip_text": drawn, "clip_image": few}
+    scores = {"clip_text": summarize(spread), "clip_image": summarize([0.7, 0.71])}
+    references = [
+        StyleReference(0.6, image=picture),
+        StyleReference(0.3, text=text, painted=picture),
+        StyleReference(0.1),
+    ]
     return ReportData(
         title=f"Trial {text}",
         root=f"out/{text}",
@@ -74,9 +95,17 @@ def _report(text: str, picture: bytes) -> ReportData:
         records=12345,
         failed=67,
         styles=[
-            StyleSummary(text, text, text, text, 12000, 60, picture, [text], scores),
-            StyleSummary("ink & wash", "adain 1", records=345, failed=7, texts=["black ink"]),
+            StyleSummary(text, text, text, text, 12000, 60, references, 4, scores),
+            StyleSummary("ink & wash", "adain 1", records=345, failed=7, references=[StyleReference(text="black ink")]),
         ],
+        score_model=text,
+        scored_by_others=34,
+        arrivals=Arrivals([_matrix(text, "scorer"), _matrix("other", "judge")], 5, [text]),
+        extremes=Extremes(
+            "clip_text",
+            [ScoredRecord(text, text, picture, {"clip_text": 0.3519, "clip_image": None})],
+            [ScoredRecord("worst.jpg", "ink & wash", None, {"clip_text": 0.1123})],
+        ),
         gallery=[
             GalleryRow(
                 text,

@@ -12,11 +12,22 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
-from tasks.report.model import GalleryCell, GalleryRow, ReportData, StyleSummary
+from tasks.report.model import (
+    Arrivals,
+    GalleryCell,
+    GalleryRow,
+    IntendedMatrix,
+    ReportData,
+    StyleReference,
+    StyleSummary,
+)
 from tasks.report.page import render_report
 from tasks.report.thumbnails import thumbnail
 
-SECTIONS = {"summary", "verification", "gallery", "styles", "scores", "failures", "time", "batches", "runs", "settings"}
+SECTIONS = {
+    *("summary", "verification", "gallery", "styles", "scores", "arrival", "extremes"),
+    *("failures", "time", "batches", "runs", "settings"),
+}
 VOID = {"meta", "img"}
 
 
@@ -123,6 +134,14 @@ def test_what_is_empty_is_left_out(report: ReportData, field: str, section: str)
     assert not {f"#{name}" for name in gone} & {link["href"] for link in page.of("a")}
 
 
+def test_without_what_it_shows_a_section_of_scores_is_left_out(report: ReportData) -> None:
+    bare = replace(report, arrivals=Arrivals(), extremes=None)
+    assert Reader(render_report(bare)).sections == SECTIONS - {"arrival", "extremes"}
+    noted = Reader(render_report(replace(bare, arrivals=Arrivals(notes=["No matrix by the judge: it is gone."]))))
+    assert noted.sections == SECTIONS - {"extremes"}
+    assert "No matrix by the judge: it is gone." in noted.text
+
+
 def test_without_scores_there_is_no_score_section(report: ReportData) -> None:
     bare = [replace(style, scores={}) for style in report.styles]
     assert Reader(render_report(replace(report, styles=bare))).sections == SECTIONS - {"scores"}
@@ -142,7 +161,7 @@ def test_a_dataset_is_called_verified_only_when_it_was(report: ReportData) -> No
 
 def test_embedded_pictures_decode_to_what_was_given(report: ReportData, picture: bytes) -> None:
     sources = [image["src"] for image in Reader(render_report(report)).of("img")]
-    assert len(sources) == 3
+    assert len(sources) == 6
     for source in sources:
         assert source is not None
         kind, _, payload = source.partition(";base64,")
@@ -171,6 +190,15 @@ def test_every_picture_says_what_it_shows(report: ReportData) -> None:
         "read 3.8 % 30.5 s 8",
         "512 \N{MULTIPLICATION SIGN} 384 91 % 700 48",
         "8,000 3 3 min 21 s",
+        "The intended style comes first for 55 % of 20 outputs; by chance 50 %.",
+        "ink & wash \N{MINUS SIGN}0.001 0.000 Intended style first 75 % 25 % Outputs 12 8",
+        "and 5 more styles that are not in the matrix",
+        "34 records that another model scored are left out.",
+        "… and 4 more references.",
+        "30 % , with what was painted for it",
+        "picture, gone 10 %",
+        "CLIP text 0.352",
+        "ink & wash worst.jpg CLIP text 0.112",
         "The bottleneck was render: at work 91 % of the run; devices waited 4.0 %.",
     ],
 )
@@ -190,12 +218,44 @@ def test_a_failed_pair_shows_its_reason_in_the_gallery(picture: bytes) -> None:
     assert "CLIP" not in page.text
 
 
+def test_a_matrix_is_coloured_by_margin_and_framed_on_its_diagonal() -> None:
+    margins = [[0.06, -0.01, 0.0], [-0.03, 0.0004, 0.03], [-0.03, 0.01, -0.06]]
+    matrix = IntendedMatrix("scorer", "small", ["a", "b", "c"], margins, [1.0, 0.5, 0.0], [2, 2, 2])
+    page = Reader(render_report(replace(empty(), arrivals=Arrivals([matrix]))))
+    kinds = [str(cell["class"]) for cell in page.of("td") if "heat" in str(cell.get("class"))]
+    assert kinds == [
+        *("heat above6 own", "heat below1", "heat level"),
+        *("heat below3", "heat level own", "heat above3"),
+        *("heat below3", "heat above1", "heat below6 own"),
+    ]
+    assert all(f".{kind.split()[1]} {{" in page.css for kind in kinds if "level" not in kind)
+    titles = [cell["title"] for cell in page.of("td") if "title" in cell]
+    assert titles[5] == "Asked for b, made in c: +0.030"
+
+
+def test_margins_that_are_nothing_get_no_strong_colour() -> None:
+    matrix = IntendedMatrix("judge", "small", ["a", "b"], [[0.0003, -0.0003], [0.0, 0.0]], [1.0, 1.0], [1, 1])
+    page = Reader(render_report(replace(empty(), arrivals=Arrivals([matrix]))))
+    kinds = {str(cell["class"]) for cell in page.of("td") if "heat" in str(cell.get("class"))}
+    assert kinds == {"heat level", "heat level own"}
+
+
+def test_a_style_that_is_a_text_shows_its_words_and_what_was_painted(picture: bytes) -> None:
+    plain = StyleSummary("plain", "adain", references=[StyleReference(text="black ink")])
+    painted = StyleSummary("painted", "adain", references=[StyleReference(text="gold leaf", painted=picture)])
+    page = Reader(render_report(replace(empty(), styles=[plain, painted])))
+    assert "black ink" in page.text
+    assert "painted for the text" in page.text
+    assert [image["alt"] for image in page.of("img")] == ["painted for the text gold leaf"]
+
+
 def test_the_same_values_give_the_same_page(report: ReportData) -> None:
     assert render_report(report) == render_report(replace(report))
 
 
 def test_a_bank_of_styles_is_cut_and_says_so(picture: bytes) -> None:
-    styles = [StyleSummary(f"style {index}", "adain 1", thumbnail=picture) for index in range(1000)]
+    reference = StyleReference(image=picture)
+    styles = [StyleSummary(f"style {index}", "adain 1", references=[reference]) for index in range(1000)]
     page = render_report(replace(empty(), styles=styles))
     assert page.count("data:image/") == 48
     assert "… and 952 more styles." in page

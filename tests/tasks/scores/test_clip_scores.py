@@ -166,3 +166,13 @@ def test_contents_and_styles_are_embedded_once_however_many_pairs_there_are(
     finally:
         hook.remove()
     assert sorted(seen) == [1, 2, 2, 4]  # the neutral photograph, styles, contents, outputs
+
+
+def test_directions_of_all_styles_are_compared_as_the_scores_of_one(scorer: ClipScorer) -> None:
+    outputs, contents = [picture(1), picture(2), picture(3)], scorer.embed_contents([picture(4)] * 3)
+    targets = scorer.prepare([style(Reference(text="ink")), style(image(picture(5)), Reference(2.0, text="gold leaf"))])
+    cosines_SP = scorer.compare_directions(outputs, contents, targets)
+    for row, target in enumerate(targets):
+        scores = [score.clip_direction for score in scorer.score(outputs, contents, [target] * 3)]
+        assert cosines_SP[row].tolist() == pytest.approx(scores, abs=1e-6)
+    assert not torch.allclose(cosines_SP[0], cosines_SP[1], atol=1e-3)

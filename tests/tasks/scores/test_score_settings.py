@@ -20,6 +20,11 @@ def test_only_the_folder_of_a_model_is_a_path() -> None:
         assert ScoreSettings(clip=reference).resolve_paths(resolve).clip == reference
 
 
+def test_the_judge_is_resolved_as_the_scorer_is() -> None:
+    settings = ScoreSettings(clip="embedded:clip-small", judge="local-dir:judge").resolve_paths(lambda p: f"/job/{p}")
+    assert settings == ScoreSettings(clip="embedded:clip-small", judge="local-dir:/job/judge")
+
+
 def test_an_unknown_key_is_refused() -> None:
     with pytest.raises(ValidationError):
         ScoreSettings.model_validate({"clip": "none", "lpips": True})

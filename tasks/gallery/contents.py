@@ -1,4 +1,4 @@
-"""The report's gallery: a few contents beside their pictures, read from the shards that hold them."""
+"""A few contents beside their pictures, read from the corpus and from the shards that hold them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from tasks.corpus import open_corpus
 from tasks.corpus.base import Piece
 from tasks.dataset.ledger import Ledger, shard_name
+from tasks.ownership import part
 from tasks.plan import Plan
 from tasks.records import SCORES, ImageError, RequestError
 from tasks.report.model import GalleryCell, GalleryRow
 from tasks.report.thumbnails import thumbnail
-from tasks.styles import PlannedStyle, read_reference
 
 CONTENTS = 12
 STYLES = 8
@@ -38,12 +38,13 @@ def gallery_rows(ledger: Ledger) -> Iterator[GalleryRow]:
         yield GalleryRow(content_id, picture, [cell for cell in row if cell])
 
 
-def style_thumbnail(style: PlannedStyle) -> bytes | None:
-    """The style's first picture, small; None where it has none or it is gone."""
-    images = [reference.image for reference in style.references if reference.image]
+def read_content(plan: Plan, piece: Piece, content_id: str) -> bytes | None:
+    """A content's own picture; None where it is gone, has changed, or its store fails: a report goes on without."""
+    row = piece.content_ids().index(content_id)
+    single = part(piece, piece.first_row + row, piece.first_row + row + 1) if piece.rows else piece
     try:
-        return thumbnail(read_reference(images[0], style.name), SIDE // 2) if images else None
-    except (RequestError, ImageError):
+        return next(iter(open_corpus(plan.corpus).read(single))).data
+    except (RequestError, ImageError, OSError):
         return None
 
 
@@ -98,10 +99,8 @@ def _read(ledger: Ledger, name: str, contents: set[str], styles: set[str]) -> li
 
 
 def _content_thumbnail(plan: Plan, piece: Piece, content_id: str) -> bytes | None:
+    data = read_content(plan, piece, content_id)
     try:
-        for entry in open_corpus(plan.corpus).read(piece):
-            if entry.content_id == content_id and entry.data:
-                return thumbnail(entry.data, SIDE)
-    except (RequestError, ImageError, OSError):  # a report never fails for want of a picture
+        return thumbnail(data, SIDE) if data else None
+    except ImageError:
         return None
-    return None

@@ -1,0 +1,1 @@
+"""What a report shows of a dataset, read from storage: bounded, however large the dataset."""
