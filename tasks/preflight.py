@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.identity import DatasetIdentity, check_identity
+from tasks.encoders.clip_models import find_model
 from tasks.images.decoding import decode
 from tasks.images.settings import ImageSettings
 from tasks.methods.settings import MethodSettings
@@ -81,8 +82,6 @@ def check_output(uri: str, images: ImageSettings, seed: int) -> Folder:
 def check_clip(reference: str) -> None:
     """The model that scores is one that can be had. Raises RequestError."""
     if reference != "none":
-        from tasks.encoders.clip_models import find_model  # open_clip takes seconds to import
-
         find_model(reference)
 
 

@@ -10,8 +10,10 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.encoders.clip_models import find_model
 from tasks.methods.settings import MethodSettings
 from tasks.records import RequestError
+from tasks.samples.photographs import neutral_digest
 from tasks.storage import open_filesystem, storage_errors
 from tasks.weights.references import digest as weights_digest
 
@@ -62,6 +64,7 @@ class PlannedStyle(BaseModel):
     """A style with everything that decides its pixels, frozen in a plan.
 
     `version` is that of the method's code: a plan that is finished by other code would not tell the truth.
+    `texts_digest` is of what makes pictures of texts, where the style has any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +74,7 @@ class PlannedStyle(BaseModel):
     method: MethodSettings
     version: str
     weights_digest: str
+    texts_digest: str | None = None
     digest: str
     representation: str
 
@@ -90,18 +94,20 @@ def plan_style(style: StyleSettings, default: MethodSettings) -> PlannedStyle:
     total = sum(reference.weight for reference in style.references)
     references = tuple(_plan_reference(reference, total, style.name) for reference in style.references)
     weights = _weights_digest(method)
+    texts = _texts_digest(method) if any(reference.text for reference in references) else None
     what = {
         "method": method.name,
         "version": method.version,
         "weights": weights,
         "references": [reference.identity() for reference in references],
-    }
+    } | ({"texts": texts} if texts else {})
     return PlannedStyle(
         name=style.name,
         references=references,
         method=method,
         version=method.version,
         weights_digest=weights,
+        texts_digest=texts,
         digest=_digest({**what, "settings": method.pixel_settings()}),
         representation=_digest({**what, "settings": method.represent_settings()}),
     )
@@ -127,6 +133,8 @@ def _find_change(style: PlannedStyle) -> str | None:
         return f"code of {style.method.name} (version {style.version})"
     if _weights_digest(style.method) != style.weights_digest:
         return "a weights file"
+    if style.texts_digest and _texts_digest(style.method) != style.texts_digest:
+        return "the CLIP that reads its texts"
     for reference in style.references:
         with suppress(RequestError):
             if reference.image and _digest_picture(reference.image, style.name) != reference.sha256:
@@ -165,6 +173,15 @@ def _weights_digest(method: MethodSettings) -> str:
     """One file's own SHA-256, or a digest over several."""
     digests = {name: weights_digest(ref) for name, ref in sorted(method.weight_references().items())}
     return next(iter(digests.values())) if len(digests) == 1 else _digest(digests)
+
+
+def _texts_digest(method: MethodSettings) -> str | None:
+    """Of what makes pictures of texts: the model's own digest in the place of its name."""
+    settings = method.text_settings()
+    if settings is None:
+        return None
+    what = settings.model_dump(mode="json", exclude={"clip"})
+    return _digest({"settings": what, "clip": find_model(settings.clip).digest(), "neutral": neutral_digest()})
 
 
 def _digest(value: Any) -> str:

@@ -13,9 +13,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import open_clip
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg
-
 from tasks.records import RequestError
 from tasks.weights import references
 from tasks.weights.catalog import EMBEDDED
@@ -71,6 +68,9 @@ def _is_path(reference: str) -> bool:
 
 
 def _find_published(reference: str) -> ClipModel:
+    import open_clip  # takes seconds, which a model in a folder need not wait for
+    from open_clip.pretrained import get_pretrained_cfg
+
     name, _, tag = reference.partition("/")
     config = open_clip.get_model_config(name)
     if config is None:
@@ -90,6 +90,8 @@ def _find_published(reference: str) -> ClipModel:
 
 
 def _fetch(reference: str, published: dict[str, Any]) -> Path:
+    from open_clip.pretrained import download_pretrained
+
     try:
         return Path(download_pretrained(published))
     except FETCH_ERRORS as error:

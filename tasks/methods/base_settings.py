@@ -7,12 +7,14 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.methods.text_settings import TextSettings
+
 
 class Settings(BaseModel):
     """Settings of one method, as in a job file. A subclass says which of its fields each verb reads.
 
     A field that no verb reads must be one of `weight_fields`: the weights' digest stands for those, wherever
-    settings go into a key.
+    settings go into a key. `text_fields` are read where a style has a text, and only then are part of its keys.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -23,6 +25,7 @@ class Settings(BaseModel):
     encode_reads: ClassVar[frozenset[str]]
     render_reads: ClassVar[frozenset[str]]
     weight_fields: ClassVar[frozenset[str]] = frozenset({"weights"})
+    text_fields: ClassVar[frozenset[str]] = frozenset()
     accepts_texts: ClassVar[bool] = False
     needs_pictures: ClassVar[bool] = True
 
@@ -31,7 +34,7 @@ class Settings(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         read = cls.represent_reads | cls.encode_reads | cls.render_reads
-        fields = cls.model_fields.keys() - {"name"} - cls.weight_fields
+        fields = cls.model_fields.keys() - {"name"} - cls.weight_fields - cls.text_fields
         if read != fields:
             raise TypeError(f"{cls.__name__}: no verb reads, or no field is, {sorted(read ^ fields)}")
 
@@ -50,6 +53,10 @@ class Settings(BaseModel):
     def weight_references(self) -> dict[str, str]:
         """The weights this method reads: a name of its own for each, and its reference."""
         raise NotImplementedError
+
+    def text_settings(self) -> TextSettings | None:
+        """How texts become pictures; None where a method takes no texts, or reads them in a way of its own."""
+        return None
 
     def resolve_paths(self, resolve: Callable[[str], str]) -> Self:
         """The same settings, their weights' paths (not names, nor URIs) replaced by `resolve` of them."""

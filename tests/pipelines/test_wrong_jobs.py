@@ -69,8 +69,9 @@ def other_seed(folder: Path) -> Path:
     return write_job(folder, seed=1)
 
 
-def text_for_adain(folder: Path) -> Path:
-    return write_job(folder, styles=[{"name": "ink", "references": [{"text": "black ink"}]}])
+def text_without_a_model(folder: Path) -> Path:
+    method = {"name": "adain", "texts": {"clip": "local-dir:no-such-folder"}}
+    return write_job(folder, method=method, styles=[{"name": "ink", "references": [{"text": "black ink"}]}])
 
 
 def missing_weights(folder: Path) -> Path:
@@ -115,7 +116,7 @@ WRONG: dict[Callable[[Path], Path], str] = {
     unwritable_output: "Nothing can be written",
     other_images: "`images`",
     other_seed: "`seed`",
-    text_for_adain: "'ink'",
+    text_without_a_model: "no-such-folder",
     missing_weights: "nowhere.safetensors",
     bad_style_picture: "bars.png",
     missing_style_picture: "wave.png",

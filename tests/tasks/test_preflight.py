@@ -13,6 +13,7 @@ from tasks.corpus.settings import CorpusSettings
 from tasks.images.settings import ImageSettings
 from tasks.methods.base import Representation
 from tasks.methods.settings import MethodSettings
+from tasks.methods.text_settings import TextSettings
 from tasks.preflight import (
     check_clip,
     check_output,
@@ -60,9 +61,10 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
         expand_styles(str(tmp_path / "nowhere"))
 
 
-def test_a_text_for_a_method_of_pictures_is_refused() -> None:
-    with pytest.raises(RequestError, match=r"'one' has a text, and the method 'adain' takes pictures only"):
-        prepare_styles([style(text="black ink")], MethodSettings())
+def test_a_text_needs_a_model_that_can_be_had(tmp_path: Path) -> None:
+    method = MethodSettings(texts=TextSettings(clip=f"local-dir:{tmp_path / 'nowhere'}"))
+    with pytest.raises(RequestError, match=r"no folder .*nowhere"):
+        prepare_styles([style(text="black ink")], method)
 
 
 def test_a_missing_picture_names_its_style(tmp_path: Path) -> None:

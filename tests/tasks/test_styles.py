@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import torch
 from safetensors.torch import save_file
 
 from tasks.methods.adain.settings import AdainSettings
+from tasks.methods.text_settings import TextSettings
 from tasks.records import RequestError
 from tasks.styles import PlannedStyle, StyleSettings, check_unchanged, pair_seed, plan_style
+from tests.tasks.encoders.small_clip import save_small_clip
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two pictures and two weights files, as bytes that nobody decodes here."""
+    """Two pictures and two weights files, as bytes that nobody decodes here, and a CLIP."""
+    save_small_clip(tmp_path / "clip")
     for name in ("wave.png", "ink.png"):
         (tmp_path / name).write_bytes(name.encode())
     for number in (1, 2):
@@ -32,7 +36,12 @@ def freeze(
     for one in given:
         if "image" in one and "://" not in one["image"]:
             one["image"] = str(folder / one["image"])
-    settings = AdainSettings(weights=str(folder / f"weights-{weights}.safetensors"), **method)
+    texts = method.pop("texts", {})
+    settings = AdainSettings(
+        weights=str(folder / f"weights-{weights}.safetensors"),
+        texts=TextSettings(**{"clip": f"local-dir:{folder / 'clip'}", **texts}),
+        **method,
+    )
     return plan_style(StyleSettings.model_validate({"name": name, "references": given}), settings)
 
 
@@ -41,6 +50,9 @@ def test_a_digest_ignores_names_and_places(folder: Path) -> None:
     (folder / "moved").mkdir()
     for name in ("wave.png", "weights-1.safetensors"):
         (folder / "moved" / name).write_bytes((folder / name).read_bytes())
+    shutil.copytree(folder / "clip", folder / "moved/clip")
+    ink = {"text": "ink"}
+    assert freeze(folder / "moved", ink).digest == freeze(folder, ink).digest
     (folder / "moved/other.png").write_bytes(b"wave.png")
     assert freeze(folder / "moved", name="surf").digest == style.digest
     moved = freeze(folder / "moved", {"image": "other.png"})
@@ -95,6 +107,28 @@ def test_a_representation_ignores_the_strength_and_a_wave_too(folder: Path) -> N
 def test_the_digest_of_one_weights_file_is_its_own(folder: Path) -> None:
     data = (folder / "weights-1.safetensors").read_bytes()
     assert freeze(folder).weights_digest == hashlib.sha256(data).hexdigest()
+
+
+def test_only_a_style_with_a_text_depends_on_what_reads_texts(folder: Path) -> None:
+    def keys(*references: dict[str, Any], **texts: Any) -> tuple[str, str]:
+        style = freeze(folder, *references, texts=texts)
+        return style.digest, style.representation
+
+    picture, mix = {"image": "wave.png"}, ({"image": "wave.png"}, {"text": "ink"})
+    assert keys(dict(picture), steps=7) == keys(dict(picture))
+    for change in ({"steps": 7}, {"seed": 1}):
+        before, after = (keys(*(dict(one) for one in mix), **texts) for texts in ({}, change))
+        assert before[0] != after[0]
+        assert before[1] != after[1]
+
+
+def test_a_text_read_by_another_model_is_another_style(folder: Path) -> None:
+    style = freeze(folder, {"text": "ink"})
+    config = folder / "clip/open_clip_config.json"
+    config.write_text(config.read_text().replace("squash", "shortest"))
+    assert freeze(folder, {"text": "ink"}).digest != style.digest
+    with pytest.raises(RequestError, match="the CLIP that reads its texts, which has changed since"):
+        check_unchanged([style])
 
 
 def test_a_planned_style_survives_its_plan(folder: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tasks.encoders.clip import open_clip_model
 from tasks.encoders.statistics import channel_statistics
 from tasks.images.padding import crop_back, pad_to_stride
 from tasks.methods.adain.backbones import Backbone, layout_of, open_backbone
@@ -27,7 +28,8 @@ from tasks.methods.adain.transfer import (
     stack_statistics,
 )
 from tasks.methods.base import Content, Pairs, Reference, Representation, Style
-from tasks.records import RequestError
+from tasks.methods.text_pictures import paint_texts
+from tasks.samples.photographs import neutral_photographs
 
 CPU_PIXELS_AT_ONCE = 512 * 512  # eight pictures of 481x321 at once took 128 ms each, one by one 75 (NOTES.md)
 
@@ -45,14 +47,17 @@ class AdaIn:
 
     def __init__(self, settings: AdainSettings, backbone: Backbone, device: torch.device) -> None:
         self.settings, self.backbone, self.device = settings, backbone, device
+        self.painted: dict[str, Tensor] = {}  # pictures of texts, by text
 
     @torch.inference_mode()
     def represent(self, styles: Sequence[Style]) -> list[Representation]:
         """`mean0`, `deviation0`, ...: float32, C each, mixed over the references by weight.
 
         With `preserve_color` statistics depend on the content, so that the pictures themselves are kept:
-        `picture0`, ... (uint8, 3HW), and their `weights`.
+        `picture0`, ... (uint8, 3HW), and their `weights`. The picture painted for reference k, a text, is kept as
+        `painted<k>` (uint8, 3HW), with the text in the metadata.
         """
+        self._paint([reference.text for style in styles for reference in style.references if reference.text])
         return [self._represent(style) for style in styles]
 
     @torch.inference_mode()
@@ -106,18 +111,42 @@ class AdaIn:
         return [slice(start, start + at_once) for start in range(0, count, at_once)]
 
     def _represent(self, style: Style) -> Representation:
-        pictures = [self._load_picture(reference, style.name) for reference in style.references]
+        texts = {f"painted{k}": r.text for k, r in enumerate(style.references) if r.text is not None}
+        kept = {name: to_bytes(self.painted[text]) for name, text in texts.items()}
+        pictures = [self._load_picture(reference) for reference in style.references]
         if self.settings.preserve_color:
-            kept = {f"picture{i}": to_bytes(picture_3HW) for i, picture_3HW in enumerate(pictures)}
-            return Representation(kept | {"weights": torch.tensor(style.weights())})
+            kept |= {f"picture{i}": to_bytes(picture_3HW) for i, picture_3HW in enumerate(pictures)}
+            return Representation(kept | {"weights": torch.tensor(style.weights())}, texts)
         measured = [self._measure(picture_3HW) for picture_3HW in pictures]
         mixed = name_statistics(mix_statistics(measured, style.weights()))
-        return Representation({name: tensor.cpu() for name, tensor in mixed.items()})
+        return Representation({name: tensor.cpu() for name, tensor in mixed.items()} | kept, texts)
 
-    def _load_picture(self, reference: Reference, style: str) -> Tensor:
-        """The picture of a reference on the device, its longest side at most `style_size`."""
+    def _paint(self, texts: Sequence[str]) -> None:
+        """Paint pictures for the texts that have none yet, all of them together."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self.painted]
+        if not missing:
+            return
+        with torch.inference_mode(False):
+            encoder = open_clip_model(self.settings.texts.clip, str(self.device))
+            pictures_T3SS = paint_texts(missing, self.stylize, encoder, neutral_photographs(), self.settings.texts)
+        self.painted |= dict(zip(missing, pictures_T3SS, strict=True))
+
+    def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
+        """Row n of the contents in the style of picture n, at full strength; gradients pass to the pictures."""
+        levels = []
+        contents = self.backbone.content_features(contents_NCHW)
+        for content, picture in zip(contents, self.backbone.style_features(pictures_NCHW), strict=True):
+            mean_NC, deviation_NC = channel_statistics(content)
+            style_mean_NC, style_deviation_NC = channel_statistics(picture)
+            gain_NC = style_deviation_NC / deviation_NC
+            levels.append(scale_and_shift(content, gain_NC, style_mean_NC - gain_NC * mean_NC))
+        return self.backbone.decode(levels).clamp(0, 1)
+
+    def _load_picture(self, reference: Reference) -> Tensor:
+        """The picture of a reference on the device, its longest side at most `style_size`; a text's painted one."""
         if reference.image_CHW is None:
-            raise RequestError(f"Style {style!r} has a text, and adain reads pictures only: give it a picture.")
+            assert reference.text is not None  # a reference is one or the other (tasks/styles.py)
+            return self.painted[reference.text]
         picture_3HW = reference.image_CHW.to(self.device)
         scale = self.settings.style_size / max(picture_3HW.shape[1:])
         if scale >= 1:

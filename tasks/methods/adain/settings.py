@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.methods.base_settings import Settings
+from tasks.methods.text_settings import TextSettings
 from tasks.weights.references import is_path
 
 SMALL_WEIGHTS = "embedded:adain-small"
@@ -33,6 +34,8 @@ class AdainSettings(Settings):
     represent_reads: ClassVar[frozenset[str]] = frozenset({"encoder", "preserve_color", "style_size"})
     encode_reads: ClassVar[frozenset[str]] = frozenset({"encoder"})
     render_reads: ClassVar[frozenset[str]] = frozenset({"encoder", "strength"})
+    text_fields: ClassVar[frozenset[str]] = frozenset({"texts"})
+    accepts_texts: ClassVar[bool] = True
 
     name: Literal["adain"] = "adain"
     encoder: Literal["small", "vgg"] = Field(
@@ -50,6 +53,9 @@ class AdainSettings(Settings):
     )
     style_size: int = Field(
         default=512, ge=16, le=4096, description="Longest side of a style picture in pixels; never enlarged."
+    )
+    texts: TextSettings = Field(
+        default_factory=TextSettings, description="How a picture is painted for a style that is a text."
     )
 
     @model_validator(mode="after")
@@ -69,15 +75,19 @@ class AdainSettings(Settings):
             return {"encoder": self.weights.encoder, "decoder": self.weights.decoder}
         return {"weights": self.weights or SMALL_WEIGHTS}
 
+    def text_settings(self) -> TextSettings:
+        return self.texts
+
     def resolve_paths(self, resolve: Callable[[str], str]) -> Self:
+        changed = self.model_copy(update={"texts": self.texts.resolve_paths(resolve)})
+        if self.weights is None:
+            return changed
         places = {
             name: resolve(reference) if is_path(reference) else reference
             for name, reference in self.weight_references().items()
         }
-        if self.weights is None:
-            return self
         weights = VggWeights(**places) if isinstance(self.weights, VggWeights) else places["weights"]
-        return self.model_copy(update={"weights": weights})
+        return changed.model_copy(update={"weights": weights})
 
     def seconds_per_megapixel(self, device: str = "cpu") -> float:
         return SECONDS_PER_MEGAPIXEL[self.encoder]["cpu" if device == "cpu" else "gpu"]

@@ -16,7 +16,9 @@ from tasks.methods.adain.settings import SMALL_WEIGHTS, AdainSettings, VggWeight
 from tasks.methods.adain.vgg_decoder import decoder_layout
 from tasks.methods.base import Method, Pairs, Reference, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
+from tasks.methods.text_settings import TextSettings
 from tasks.weights.catalog import embedded_names
+from tests.tasks.encoders.small_clip import save_small_clip
 
 
 def adain_small(folder: Path) -> AdainSettings:
@@ -86,7 +88,10 @@ def render_one(method: Method, image_13HW: Tensor, rep: Representation, seed: in
 
 @pytest.fixture(scope="session", params=METHODS)
 def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MethodSettings:
-    return METHODS[request.param](tmp_path_factory.mktemp("weights"))
+    """Texts are read by a small CLIP, in few steps."""
+    chosen = METHODS[request.param](tmp_path_factory.mktemp("weights"))
+    clip = save_small_clip(tmp_path_factory.mktemp("clip") / "small")
+    return chosen.model_copy(update={"texts": TextSettings(clip=f"local-dir:{clip}", steps=3)})
 
 
 @pytest.fixture(scope="session")

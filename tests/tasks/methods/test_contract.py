@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from tasks.methods.base import Method, Pairs, Reference, Representation, Style
-from tasks.methods.settings import MethodSettings
+from tasks.methods.settings import MethodSettings, open_method
 from tasks.records import RequestError
 from tests.tasks.methods.conftest import picture, render_one, stripes, style
 
@@ -134,8 +134,43 @@ def test_weights_of_references_go_from_one_picture_to_the_other(method: Method) 
     assert 0 < max(distances) < (ends[0] - ends[1]).abs().mean()
 
 
-def test_a_text_is_refused_where_no_texts_are_read(method: Method, settings: MethodSettings) -> None:
-    if settings.accepts_texts:
-        pytest.skip("this method reads texts")
-    with pytest.raises(RequestError, match=r"wave.*text"):
-        method.represent([Style("wave", (Reference(text="a mosaic"),))])
+def test_a_text_is_a_style_or_refused(method: Method, settings: MethodSettings) -> None:
+    ink = Style("ink", (Reference(text="black ink"),))
+    if not settings.accepts_texts:
+        with pytest.raises(RequestError, match=r"ink.*text"):
+            method.represent([ink])
+        return
+    image = picture(40, 48, seed=9)
+    (rep,) = method.represent([ink])
+    stylized = render_one(method, image, rep)
+    assert_is_picture(stylized, (40, 48))
+    (other,) = method.represent([Style("gold", (Reference(text="leaves of gold"),))])
+    assert not torch.equal(render_one(method, image, other), stylized)
+    (again,) = open_method(settings).represent([ink])
+    assert_close(render_one(method, image, again), stylized, **CLOSE)
+
+
+@pytest.mark.parametrize("text", ["墨絵 🌊", "x " * 2_000, "{} {0} %s </s>"], ids=["signs", "long", "braces"])
+def test_no_text_is_too_strange(method: Method, settings: MethodSettings, text: str) -> None:
+    if not settings.accepts_texts:
+        pytest.skip("this method reads no texts")
+    (rep,) = method.represent([Style("strange", (Reference(text=text),))])
+    assert_is_picture(render_one(method, picture(24, 40, seed=4), rep), (24, 40))
+
+
+def test_weights_go_from_a_picture_to_a_text(method: Method, settings: MethodSettings) -> None:
+    if not settings.accepts_texts:
+        pytest.skip("this method reads no texts")
+    image, stripe = picture(40, 48, seed=9), stripes(56, 40)
+
+    def mixed(share: float) -> Tensor:
+        references = (Reference(1 - share, image_CHW=stripe), Reference(share, text="leaves of gold"))
+        (rep,) = method.represent([Style("mixed", references)])
+        return render_one(method, image, rep)
+
+    (of_picture, of_text) = method.represent([style(stripe), Style("gold", (Reference(text="leaves of gold"),))])
+    ends = [render_one(method, image, rep) for rep in (of_picture, of_text)]
+    assert_close(mixed(1e-7), ends[0], **CLOSE)
+    assert_close(mixed(1 - 1e-7), ends[1], **CLOSE)
+    steps = [(mixed(share) - mixed(share + 0.01)).abs().max() for share in (0.1, 0.5, 0.9)]
+    assert 0 < max(steps) < 0.1

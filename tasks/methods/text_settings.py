@@ -1,0 +1,24 @@
+"""How a method that is driven by pictures comes by a picture for a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TextSettings(BaseModel):
+    """The `texts` part of a method's settings; read only where a style has a text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clip: str = Field(
+        "embedded:clip-small", description="CLIP that reads texts: NAME/TAG, local-dir:PATH, embedded:NAME."
+    )
+    steps: int = Field(100, ge=1, le=10_000, description="Steps of the optimisation of a picture for each text.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the first picture and of the crops.")
+
+    def resolve_paths(self, resolve: Callable[[str], str]) -> TextSettings:
+        """The same settings with the path of a `local-dir:` made absolute."""
+        scheme, colon, path = self.clip.partition(":")
+        return self.model_copy(update={"clip": f"{scheme}{colon}{resolve(path)}"}) if scheme == "local-dir" else self
