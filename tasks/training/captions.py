@@ -85,7 +85,10 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Truths:
-    """What is true of N pictures: style, object and kind (or NONE) as indices, colours as bits."""
+    """What is true of N pictures: style, object and kind (or NONE) as indices, colours as bits.
+
+    A picture of no style is captioned by its colours, and so must have one.
+    """
 
     style_N: Ids
     object_N: Ids
@@ -94,6 +97,11 @@ class Truths:
 
     def __len__(self) -> int:
         return len(self.style_N)
+
+    def join(self, other: Truths) -> Truths:
+        """These pictures, then the others."""
+        mine, more = (vars(truths).values() for truths in (self, other))
+        return Truths(*(np.concatenate(pair) for pair in zip(mine, more, strict=True)))
 
     def rows(self, index: Ids) -> Truths:
         return Truths(self.style_N[index], self.object_N[index], self.kind_N[index], self.colours_N[index])
@@ -131,7 +139,7 @@ def write_captions(
         truths.style_N, truths.object_N, truths.kind_N, truths.colours_N, strict=True
     ):
         text, claim = write_caption((int(style), int(thing), int(kind), int(colours)), vocabulary, rng)
-        if claim[1:] == (NONE, NONE, 0) and rng.random() < share_framed:
+        if claim[0] != NONE and claim[1:] == (NONE, NONE, 0) and rng.random() < share_framed:
             text = pick(frames, rng).format(pick(vocabulary.styles[style], rng))
         texts.append(text)
         claims.append(claim)
@@ -147,11 +155,13 @@ def write_caption(
     shows = thing != NONE
     names = [name for bit, name in enumerate(vocabulary.colours) if colours >> bit & 1]
     words = {
-        "style": pick(vocabulary.styles[style], rng),
+        "style": "" if style == NONE else pick(vocabulary.styles[style], rng),
         "object": (vocabulary.kinds[kind] if use_kind else vocabulary.objects[thing]) if shows else "",
         "colours": " and ".join(names),
     }
     thing_claim = (NONE, kind) if use_kind else (thing, NONE)
+    if style == NONE:
+        return pick(COLOURS_ONLY, rng).format(**words), (NONE, NONE, NONE, colours)
     draw = rng.random()
     if shows and draw < 0.35:
         return pick(STYLE_AND_OBJECT, rng).format(**words), (style, *thing_claim, 0)

@@ -31,6 +31,7 @@ from tasks.training.captions import write_captions
 from tasks.training.data import step_generator
 from tasks.training.export import save_half
 from tasks.training.renders import Pixels, Renders, take_views
+from tasks.training.tints import draw_tinted
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # OpenAI's CLIP
 SIDE = 128  # of the models' inputs
@@ -64,6 +65,7 @@ class ClipSettings:
     smallest_window: Annotated[float, Field(gt=0, le=1)] = (
         0.45  # of a view's side that a crop may show: patches are scored too
     )
+    tinted: Annotated[int, Field(ge=0)] = 20  # photographs more, all in one colour and so of no style
     share_framed: float = 0.25  # of the captions about style alone, in one of CLIP's prompt templates
     first_temperature: float = 0.07
     largest_scale: float = 100.0  # of the logits; both as in CLIP
@@ -91,6 +93,8 @@ class ClipRecipe:
         rng = step_generator(settings.seed, step, 0)
         rows = rng.permutation(len(self.renders))[: settings.rows]
         views, truths = take_views(self.renders, rows, settings.views, rng)
+        tinted, more = draw_tinted(self.renders, settings.tinted, rng)
+        views, truths = views + tinted, truths.join(more)
         captions = write_captions(truths, self.renders.vocabulary, TEMPLATES, settings.share_framed, rng)
         crops = [crop_view(view, settings.smallest_window, rng) for view in views]
         return {

@@ -135,10 +135,13 @@ class TrainingState:
         self.step += 1
         decay = min(self.settings.average_decay, self.step / (self.step + 10))  # first steps soon forgotten
         with torch.no_grad():
-            for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
-            for kept, counted in zip(self.average.buffers(), self.network.buffers(), strict=True):
-                kept.copy_(counted)  # running statistics are means already
+            # Running statistics are averaged too: those of the network now are not those of its average.
+            values = self.network.state_dict()
+            for name, mean in self.average.state_dict().items():
+                if mean.is_floating_point():
+                    mean.lerp_(values[name], 1 - decay)
+                else:
+                    mean.copy_(values[name])
 
 
 def join_phases(earlier: list[dict[str, Any]], now: dict[str, Any], step: int) -> list[dict[str, Any]]:
