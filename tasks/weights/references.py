@@ -64,7 +64,8 @@ def _find_embedded(reference: str) -> Path:
     if name not in embedded_names():
         names = ", ".join(embedded_names()) or "none"
         raise RequestError(f"There is no {reference}; the embedded weights are: {names}.")
-    return EMBEDDED / f"{name}.safetensors"
+    alone, in_folder = EMBEDDED / f"{name}.safetensors", EMBEDDED / name / "open_clip_model.safetensors"
+    return alone if alone.exists() else in_folder  # CLIP models are folders, as open_clip saves them
 
 
 def _fetch_from_hub(reference: str) -> Path:

@@ -71,4 +71,6 @@ def test_embedded_weights_are_those_their_card_describes(name: str) -> None:
 
 
 def test_every_embedded_file_has_a_card() -> None:
-    assert sorted(path.stem for path in EMBEDDED.glob("*.safetensors")) == embedded_names()
+    alone = [path.stem for path in EMBEDDED.glob("*.safetensors")]
+    folders = [path.parent.name for path in EMBEDDED.glob("*/*.safetensors")]
+    assert sorted([*alone, *folders]) == embedded_names()
