@@ -99,3 +99,20 @@ def variation_norms(images_NCHW: Tensor) -> Tensor:
         images[:, :, :-1, :-1] - images[:, :, 1:, 1:],
     ]
     return torch.stack([difference.flatten(1).norm(dim=1) for difference in differences]).sum(0)
+
+
+def structure_losses(outputs_NCHW: Tensor, contents_NCHW: Tensor) -> Tensor:
+    """1 where an output's luminance is flat or unlike its content's, 0 where it has its shades: N, 0 to 2.
+
+    One minus the contrast and structure term of SSIM (Wang et al. 2004, equations 9 and 10) over the whole picture.
+    Without it a text about colours ends as one flat colour.
+    """
+    first, second = (luminance(images).flatten(1) for images in (outputs_NCHW, contents_NCHW))
+    first, second = first - first.mean(1, keepdim=True), second - second.mean(1, keepdim=True)
+    covariance = (first * second).mean(1)
+    return 1 - 2 * covariance / (first.square().mean(1) + second.square().mean(1) + 1e-3)
+
+
+def luminance(images_NCHW: Tensor) -> Tensor:
+    """Rec. 601 luma, NHW."""
+    return torch.einsum("nchw,c->nhw", images_NCHW, torch.tensor([0.299, 0.587, 0.114], device=images_NCHW.device))

@@ -15,7 +15,8 @@ class TextSettings(BaseModel):
     clip: str = Field(
         "embedded:clip-small", description="CLIP that reads texts: NAME/TAG, local-dir:PATH, embedded:NAME."
     )
-    steps: int = Field(100, ge=1, le=10_000, description="Steps of the optimisation of a picture for each text.")
+    steps: int = Field(60, ge=1, le=10_000, description="Steps of the optimisation of a picture for each text.")
+    starts: int = Field(256, ge=1, le=10_000, description="Random pictures of which the best starts the optimisation.")
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of the first picture and of the crops.")
 
     def resolve_paths(self, resolve: Callable[[str], str]) -> TextSettings:

@@ -12,12 +12,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from skimage.filters import sobel
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from tasks.losses.perceptual import moment_distances
+from tasks.losses.perceptual import luminance, moment_distances
 from tasks.methods.adain.small import SmallStylizer
 from tasks.training.data import Pictures, centre_square
 
@@ -67,7 +66,7 @@ def rounded(figures: Figures) -> dict[str, float]:
 
 def judge_pairs(contents_NCHW: Tensor, styles_NCHW: Tensor, features: Features, outputs_NCHW: Tensor) -> Figures:
     """Means over the pairs, of outputs in [0, 1]."""
-    before, after = (luminance(images) for images in (contents_NCHW, outputs_NCHW))
+    before, after = (luminance(images.float()).numpy() for images in (contents_NCHW, outputs_NCHW))
     pairs = list(zip(before, after, strict=True))
     difference = outputs_NCHW.mean(dim=(2, 3)) - styles_NCHW.mean(dim=(2, 3))
     return Figures(
@@ -106,10 +105,3 @@ def measure_speed(network: SmallStylizer, contents_NCHW: Tensor, styles_NCHW: Te
 def take(pictures: Pictures, count: int) -> Tensor:
     """The first `count` pictures, repeated where there are fewer, N3HW in [0, 1]."""
     return torch.stack([centre_square(pictures.images[index % len(pictures)], SIZE) for index in range(count)])
-
-
-def luminance(images_NCHW: Tensor) -> NDArray[np.float32]:
-    """Rec. 601 luma, NHW."""
-    weights_C = torch.tensor([0.299, 0.587, 0.114])
-    luma_NHW: NDArray[np.float32] = torch.einsum("nchw,c->nhw", images_NCHW.float(), weights_C).numpy()
-    return luma_NHW

@@ -91,7 +91,7 @@ def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """Texts are read by a small CLIP, in few steps."""
     chosen = METHODS[request.param](tmp_path_factory.mktemp("weights"))
     clip = save_small_clip(tmp_path_factory.mktemp("clip") / "small")
-    return chosen.model_copy(update={"texts": TextSettings(clip=f"local-dir:{clip}", steps=3)})
+    return chosen.model_copy(update={"texts": TextSettings(clip=f"local-dir:{clip}", steps=3, starts=4)})
 
 
 @pytest.fixture(scope="session")

@@ -39,14 +39,14 @@ def agreement(encoder: ClipEncoder, picture_3SS: Tensor, text: str) -> float:
 
 def test_photographs_move_where_the_text_lies(encoder: ClipEncoder) -> None:
     def paint(steps: int) -> Tensor:
-        return paint_texts(["black ink"], tint, encoder, PHOTOGRAPHS, TextSettings(steps=steps))[0]
+        return paint_texts(["black ink"], tint, encoder, PHOTOGRAPHS, TextSettings(steps=steps, starts=4))[0]
 
     first, last = (agreement(encoder, paint(steps), "black ink") for steps in (1, 30))
     assert last > first + 0.1
 
 
 def test_a_picture_is_of_its_own_text_and_seed(encoder: ClipEncoder) -> None:
-    settings = TextSettings(steps=2)
+    settings = TextSettings(steps=2, starts=4)
     alone = paint_texts(["gold"], tint, encoder, PHOTOGRAPHS, settings)
     among = paint_texts(["black ink", "gold"], tint, encoder, PHOTOGRAPHS, settings)
     assert_close(among[1], alone[0], atol=1e-3, rtol=0)
@@ -55,8 +55,18 @@ def test_a_picture_is_of_its_own_text_and_seed(encoder: ClipEncoder) -> None:
     assert (other - alone).abs().max() > 0.1
 
 
+def test_more_starts_begin_nearer(encoder: ClipEncoder) -> None:
+    texts = ["gold", "black ink", "a mosaic", "neon", "snow", "rust"]
+
+    def start(starts: int) -> float:
+        pictures = paint_texts(texts, tint, encoder, PHOTOGRAPHS, TextSettings(steps=1, starts=starts))
+        return sum(agreement(encoder, picture, text) for picture, text in zip(pictures, texts, strict=True))
+
+    assert start(60) > start(1)
+
+
 def test_pictures_are_in_range(encoder: ClipEncoder) -> None:
-    pictures_T3SS = paint_texts(["ink", "gold"], tint, encoder, PHOTOGRAPHS, TextSettings(steps=2))
+    pictures_T3SS = paint_texts(["ink", "gold"], tint, encoder, PHOTOGRAPHS, TextSettings(steps=2, starts=4))
     assert pictures_T3SS.shape == (2, 3, SIDE, SIDE)
     assert 0 <= pictures_T3SS.min() < pictures_T3SS.max() <= 1
     assert torch.isfinite(pictures_T3SS).all()
