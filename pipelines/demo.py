@@ -1,4 +1,4 @@
-"""The demo: a sample corpus and style pictures of our own, and the job that brings them together."""
+"""The demo: a sample corpus, styles of our own in pictures and in words, and the job that brings them together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from pathlib import Path
 from pipelines.job import Job, make_job
 from tasks.samples.photographs import write_photographs
 from tasks.samples.styles import DEMO_STYLES, write_styles
+
+IN_WORDS = (
+    {"name": "cyanotype", "references": [{"text": "a cyanotype print"}]},
+    {
+        "name": "wave-in-flames",
+        "references": [{"image": "art/wave.jpg", "weight": 0.5}, {"text": "fire and flames", "weight": 0.5}],
+    },
+)
 
 
 def demo_job(folder: Path) -> Job:
@@ -17,7 +25,7 @@ def demo_job(folder: Path) -> Job:
     content = {
         "corpus": "photos",
         "output": "dataset",
-        "styles": "art",
+        "styles": [*({"name": name, "references": [{"image": f"art/{name}.jpg"}]} for name in DEMO_STYLES), *IN_WORDS],
         "images": {"size": 512},
     }
     return make_job(content, folder)

@@ -52,7 +52,7 @@ def test_the_quickstart_runs_and_each_snippet_reads_what_it_made(folder: Path) -
 def test_the_demo_leaves_a_whole_dataset_and_a_report(folder: Path) -> None:
     done = subprocess.run([ATELIER, "verify", "out/demo/dataset"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
-    assert "96 records, 0 failed" in done.stdout
+    assert "144 records, 0 failed" in done.stdout
     assert len(list((folder / "out/demo/photos").iterdir())) >= 24
     assert (folder / "out/demo/dataset/reports/00001/index.html").stat().st_size > 10_000
 

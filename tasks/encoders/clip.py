@@ -33,7 +33,8 @@ class ClipEncoder:
         self, name: str, model: nn.Module, tokenize: Callable[[list[str]], Tensor], size: int, device: str
     ) -> None:
         self.name, self.size, self.device = name, size, device
-        self.model = model.to(device).eval().requires_grad_(False)
+        # Channels last: convolutional towers take a sixth less time on a CPU (infra/bench/2026-11-21-clip.md).
+        self.model = model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
         self.tokenize = tokenize
         self.preprocessing = Preprocessing.read(model.visual.preprocess_cfg)  # type: ignore[union-attr, arg-type]
 

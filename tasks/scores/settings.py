@@ -12,9 +12,9 @@ class ScoreSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    clip: str = Field("none", description="open_clip NAME/TAG, local-dir:PATH, embedded:NAME, or none.")
+    clip: str = Field("embedded:clip-small", description="open_clip NAME/TAG, local-dir:PATH, embedded:NAME, or none.")
     judge: str = Field(
-        "none",
+        "embedded:clip-judge-small",
         description="A second CLIP, named like `clip` and in no loss, that a report asks whether the styles arrived.",
     )
 

@@ -110,7 +110,7 @@ class TestRefusing:
             ("ViT-B-32/laion2b_s34b_b79", r"near it: laion2b_s34b_b79k"),
             ("ViT-B-32", r"write ViT-B-32/TAG, where TAG is one of: .*laion2b_s34b_b79k"),
             ("ViT-B-32/openai", "write ViT-B-32-quickgelu/openai"),
-            ("embedded:clip-small", "carries no embedded:clip-small"),
+            ("embedded:clip-huge", "carries no embedded:clip-huge"),
             ("hf-hub:some/model", "write NAME/TAG"),
             ("/models/clip/open_clip_model.safetensors", "write local-dir:FOLDER"),
             ("clip.pt", "write local-dir:FOLDER"),
