@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def compare(request: MatrixRequest) -> dict[str, Any]:
     output = _open_output(request)
     encoder = open_clip_model(request.clip, choose_device(request.device))
     pictures = listed.sample(request.limit, request.seed)
-    gathered = gather(encoder, pictures, request.columns)
+    gathered = gather(encoder, pictures, request.columns, request.seed)
     compared = _compare(encoder, texts, gathered, request.top)
     summary = _summarize(request, encoder, compared, gathered) | {"listed": len(listed)}
     with tempfile.TemporaryDirectory(prefix="atelier-matrix-") as place:
@@ -128,12 +129,14 @@ def _style_text(style: PlannedStyle) -> NamedText | None:
     return NamedText(style.name, prompts, tuple(r.weight for r in references)) if prompts else None
 
 
-def gather(encoder: ClipEncoder, pictures: Pictures, columns: int) -> Gathered:
-    """Embed every picture; keep thumbnails of some, spread evenly, for the heat map.
+def gather(encoder: ClipEncoder, pictures: Pictures, columns: int, seed: int) -> Gathered:
+    """Embed every picture; keep thumbnails of some, drawn by the seed, for the heat map.
 
     Raises RequestError where none could be read.
     """
-    gathered, wanted = Gathered(), 0
+    gathered = Gathered()
+    # At random, for every sixth picture of six styles by turns would show one style; from the first readable one on.
+    due = [0, *sorted(Random(seed).sample(range(len(pictures)), min(columns, len(pictures))))[1:]]
     stream = embed_pictures(encoder, ((picture, picture.load) for picture in pictures))
     for position, seen in enumerate(tqdm(stream, total=len(pictures), unit="image", disable=None)):
         if seen.embedding_D is None or seen.thumbnail_SSC is None:
@@ -141,9 +144,9 @@ def gather(encoder: ClipEncoder, pictures: Pictures, columns: int) -> Gathered:
             gathered.skipped.append({"image": seen.key.name, "reason": reason, "message": str(seen.error)})
             continue
         # Where the picture that was due could not be read, the next one stands in for it.
-        if wanted < columns and position >= wanted * len(pictures) / columns:
+        if due and position >= due[0]:
             gathered.thumbnails[len(gathered.pictures)] = seen.thumbnail_SSC
-            wanted += 1
+            due.pop(0)
         gathered.pictures.append(seen.key)
         gathered.embeddings.append(seen.embedding_D)
     if not gathered.pictures:
@@ -258,7 +261,7 @@ def _caption(compared: Compared, rows: int, columns: Sequence[Column]) -> str:
     if any(column.intended is not None for column in columns):
         parts.append("Frame: the text of the style that the image was stylized with.")
     if len(columns) < images:
-        parts.append(f"{len(columns)} of {images:,} images, evenly spread.")
+        parts.append(f"{len(columns)} of {images:,} images, drawn at random.")
     if rows < texts:
         parts.append(f"{rows} of {texts:,} texts: the intended and the nearest ones.")
     return " ".join(parts)

@@ -34,7 +34,7 @@ def matrix(
     top: Annotated[int, typer.Option(min=1, help="How many to retrieve, both ways.")] = 5,
     columns: Annotated[int, typer.Option(min=1, max=200, help="Images in the heat map.")] = 24,
     limit: Annotated[int | None, typer.Option(min=1, help="Compare at most so many images, drawn by the seed.")] = None,
-    seed: Annotated[int, typer.Option(help="Draws the images of --limit.")] = 0,
+    seed: Annotated[int, typer.Option(help="Draws the images of --limit and of the heat map.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
     image_column: Annotated[
         str | None, typer.Option(help="Parquet column of the pictures, where several could be it.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -97,9 +98,10 @@ def open_renders(photographs: Pictures, art: Pictures, settings: RenderSettings,
 
 
 def write_renders(sources: Sequence[Source], settings: RenderSettings, path: Path, facts: Path) -> None:
-    """Draw all rows on all cores; the files appear whole."""
+    """Draw all rows on all cores; the files appear whole, and two runs at once do not write into one another's."""
     rows = len(sources)
-    part, shape = path.with_suffix(".part"), (rows, settings.views, settings.side, settings.side, 3)
+    part = path.with_suffix(f".{uuid.uuid4().hex}.part")
+    shape = (rows, settings.views, settings.side, settings.side, 3)
     views = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
     known = np.empty((2, rows, settings.views), np.int64)
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
@@ -107,7 +109,9 @@ def write_renders(sources: Sequence[Source], settings: RenderSettings, path: Pat
         for row, (images_VSS3, style_V, colours_V) in enumerate(tqdm(drawn, total=rows, unit="picture")):
             views[row], known[0, row], known[1, row] = images_VSS3, style_V, colours_V
     views.flush()
-    np.save(facts, known)
+    with part.with_suffix(".facts").open("wb") as file:
+        np.save(file, known)
+    os.replace(file.name, facts)
     os.replace(part, path)
 
 

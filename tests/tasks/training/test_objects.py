@@ -42,10 +42,15 @@ def test_the_folder_does_not_label_a_picture() -> None:
         (1_514_667, "a fish"),
         (1_514_668, "a bird"),  # cock
         (1_882_714, None),  # koala
+        (1_698_640, None),  # american alligator
+        (1_770_393, None),  # scorpion
+        (1_775_062, "a spider"),  # wolf spider
         (2_129_604, "a cat"),  # tiger
         (2_504_458, "an elephant"),
         (2_672_831, None),  # accordion
         (7_753_592, "a fruit"),  # banana
+        (7_802_026, None),  # hay
+        (9_229_709, None),  # bubble
         (13_054_560, "a mushroom"),  # bolete
         (15_075_141, None),  # toilet tissue, the last
     ],
