@@ -30,13 +30,14 @@ from tasks.training.renderings.canvas import (
     ramp,
     saturate,
     smear,
+    unit,
 )
-from tasks.training.renderings.surface import choose, flow, lit, shade, strokes, unit
+from tasks.training.renderings.surface import choose, flow, lit, shade, strokes
 
 
 def _impasto(picture_HW3: Picture, rng: Generator) -> Picture:
     """Thick slabs of a palette knife that catch the light."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     knife = (rng.uniform(17, 22) * size, rng.uniform(8, 10) * size)
     angle = flow(picture_HW3, 6 * size) + (noise(shape, 40 * size, rng) - 0.5) * 2
     soft = saturate(blur(picture_HW3, 2 * size), rng.uniform(1.2, 1.5))
@@ -55,7 +56,7 @@ FAUVE: tuple[tuple[Colour, ...], ...] = (
 
 def _fauvist(picture_HW3: Picture, rng: Generator) -> Picture:
     """Unreal, burning colours in broad flat strokes, with bold blue contours."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     vivid = ramp(equalise(luminance(picture_HW3)), choose(FAUVE, rng))
     share = np.full(shape, rng.uniform(0.55, 0.75), np.float32)
     vivid = saturate(mix(saturate(kuwahara(picture_HW3, round(5 * size)), 2), vivid, share), 1.25)
@@ -67,7 +68,7 @@ def _fauvist(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _impressionist(picture_HW3: Picture, rng: Generator) -> Picture:
     """Short broken dabs of light, bright colour."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     light = saturate(np.clip(0.1 + 0.95 * picture_HW3, 0, 1) ** 0.85, rng.uniform(1.3, 1.6))
     light = np.clip(light + (noise(shape, 25 * size, rng)[..., None] - 0.5) * np.array([0.1, 0, -0.12]), 0, 1)
     slant = rng.uniform(-0.6, 0.6) + (noise(shape, 50 * size, rng) - 0.5) * 2
@@ -77,7 +78,7 @@ def _impressionist(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _pointillist(picture_HW3: Picture, rng: Generator) -> Picture:
     """Round dots of unmixed colour on cream."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     space = rng.uniform(4.2, 5.6) * size
     ticks = [np.arange(0, side, space) for side in shape]
     grid = np.stack(np.meshgrid(*ticks, indexing="ij"), -1).reshape(-1, 2)
@@ -99,7 +100,7 @@ CUBIST: tuple[tuple[Colour, ...], ...] = (
 
 def _cubist(picture_HW3: Picture, rng: Generator) -> Picture:
     """Straight cuts through the picture; every facet slips and takes its own light. Earthy colours."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     rows, columns = coordinates(shape)
     turns = rng.uniform(0, np.pi, int(rng.integers(8, 12)))
     away_LHW = np.stack(
@@ -135,7 +136,7 @@ def _whirls(shape: tuple[int, int], size: float, rng: Generator) -> Plane:
 
 def _swirls(picture_HW3: Picture, rng: Generator) -> Picture:
     """Rivers of long thick strokes that whirl in eddies, in blues and yellows."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     night: list[Colour] = [(0.03, 0.06, 0.22), (0.1, 0.25, 0.6), (0.35, 0.6, 0.75), (0.95, 0.85, 0.4), (1, 0.95, 0.7)]
     share = np.full(shape, rng.uniform(0.35, 0.7), np.float32)
     colour = mix(saturate(picture_HW3, 1.5), ramp(equalise(luminance(picture_HW3)), night), share)
@@ -154,7 +155,7 @@ MARBLE: tuple[tuple[Colour, ...], ...] = (
 
 def _marbled(picture_HW3: Picture, rng: Generator) -> Picture:
     """Liquid rainbow bands that flow round the shapes."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     drift = [(noise(shape, 22 * size, rng) - 0.5) * 22 * size for _ in range(2)]
     grey = displace(equalise(blur(luminance(picture_HW3), 1.5 * size)), *drift)
     phase = rng.uniform(1.6, 2.4) * ndimage.uniform_filter(grey, max(3, round(4 * size)))

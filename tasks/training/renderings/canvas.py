@@ -39,6 +39,11 @@ class Rendering:
     unseen: tuple[str, ...]
 
 
+def unit(shape: tuple[int, ...]) -> float:
+    """Pixels here for one pixel of a picture of 192 on its shorter side, in which the renderers give sizes."""
+    return min(shape[:2]) / 192
+
+
 def luminance(picture_HW3: Picture) -> Plane:
     return np.asarray(picture_HW3 @ LUMA, np.float32)
 

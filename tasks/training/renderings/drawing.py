@@ -9,8 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from tasks.training.renderings import canvas
-from tasks.training.renderings.canvas import Generator, Picture, Rendering
-from tasks.training.renderings.marks import calm, contours, hatching, inked, pick, strokes, tone, unit, wander
+from tasks.training.renderings.canvas import Generator, Picture, Rendering, unit
+from tasks.training.renderings.marks import calm, contours, hatching, inked, pick, strokes, tone, wander
 
 OFF_WHITES = ((0.99, 0.99, 0.98), (0.97, 0.96, 0.92), (0.95, 0.95, 0.94))
 RICE = ((0.96, 0.93, 0.85), (0.94, 0.91, 0.84), (0.95, 0.94, 0.9))
@@ -23,7 +23,7 @@ CRAYONS = (
 
 def pencil_sketch(picture_HW3: Picture, rng: Generator) -> Picture:
     """Grey lines where the picture is darker than round about, and light shading in one direction."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     lines = 1 - np.clip(grey / (canvas.blur(grey, rng.uniform(2, 3.5) * size) + 0.02), 0, 1)
     marks = strokes(grey.shape, 1.3 * size, 22 * size, rng.uniform(0.6, 1.0), rng)
     shade = np.clip(0.85 - grey, 0, 1) * np.clip(2.2 * marks - 0.45, 0, 1) * rng.uniform(0.55, 0.85)
@@ -33,7 +33,7 @@ def pencil_sketch(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def coloured_pencil(picture_HW3: Picture, rng: Generator) -> Picture:
     """Strokes of colour that let white paper through."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     colour = canvas.saturate(canvas.blur(picture_HW3, 0.8 * size), rng.uniform(1.6, 2.1)) * 0.95
     angle = rng.uniform(0.5, 1.1) * rng.choice([-1, 1])
     marks = strokes(grey.shape, 1.4 * size, 16 * size, angle, rng)
@@ -46,7 +46,7 @@ def coloured_pencil(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def charcoal(picture_HW3: Picture, rng: Generator) -> Picture:
     """Smudged deep blacks that catch the tooth of the paper."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     soft = canvas.blur(grey, 1.6 * size)
     smudge = np.clip(1.1 - 1.25 * soft, 0, 1) ** 1.4
     lines = 0.75 * canvas.blur(contours(grey, rng.uniform(1.2, 1.7) * size, -0.03, 40), 0.6 * size)
@@ -60,7 +60,7 @@ def charcoal(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def ink_drawing(picture_HW3: Picture, rng: Generator) -> Picture:
     """Pure black lines, solid black in the darkest places."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     lines = 1 - canvas.ink_lines(grey, rng.uniform(0.7, 1.0) * size, 0.985, rng.uniform(-0.002, 0.002), 200)
     solid = np.clip((rng.uniform(0.14, 0.2) - canvas.blur(grey, size)) * 30, 0, 1)
     few = hatching(np.where(grey < 0.32, 0.36, 0.0), 3.6 * size, rng.uniform(0.5, 1.0))
@@ -69,7 +69,7 @@ def ink_drawing(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def ink_wash(picture_HW3: Picture, rng: Generator) -> Picture:
     """A few pools of diluted ink with wandering borders, and dry dark strokes of the brush."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     down, right = wander(grey.shape, 4.5 * size, 9 * size, rng)
     flowing = canvas.displace(canvas.blur(grey, 2.5 * size), down, right)
     flowing = flowing + 0.25 * (canvas.noise(grey.shape, 28 * size, rng) - 0.5)
@@ -85,7 +85,7 @@ def ink_wash(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def cross_hatching(picture_HW3: Picture, rng: Generator) -> Picture:
     """Straight lines of black ink, crossed by more where it is darker."""
-    size, grey = unit(picture_HW3), canvas.contrast(tone(picture_HW3), 1.1)
+    size, grey = unit(picture_HW3.shape), canvas.contrast(tone(picture_HW3), 1.1)
     spacing, turn = rng.uniform(3.6, 4.6) * size, rng.uniform(-0.15, 0.15)
     sheet = np.zeros_like(grey)
     for layer, angle in enumerate((0.785, -0.785, 0.05, 1.6)):
@@ -98,7 +98,7 @@ def cross_hatching(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def stippling(picture_HW3: Picture, rng: Generator) -> Picture:
     """Small black dots, closer together where it is darker."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     height, width = grey.shape
     gap = rng.uniform(1.75, 2.1) * size
     rows, columns = np.meshgrid(np.arange(0, height, gap), np.arange(0, width, gap), indexing="ij")
@@ -115,7 +115,7 @@ def stippling(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def chalk_on_blackboard(picture_HW3: Picture, rng: Generator) -> Picture:
     """White chalk, broken by the grain, on a dark board with wiped dust."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     rough = np.clip(0.55 + 0.5 * canvas.blur(canvas.grain(grey.shape, rng), 0.5 * size), 0, 1)
     marks = strokes(grey.shape, 2.2 * size, 26 * size, rng.uniform(0.5, 1.1), rng)
     fill = np.clip(canvas.blur(grey, size) * 1.4 - 0.55, 0, 1) * np.clip(2 * marks - 0.5, 0, 1) * 0.85
@@ -128,7 +128,7 @@ def chalk_on_blackboard(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def pastel(picture_HW3: Picture, rng: Generator) -> Picture:
     """Powdery broad strokes of light colour on a toned paper whose tooth shows."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     angle = rng.uniform(0.4, 1.2) * rng.choice([-1, 1])
     shift = 7 * size * (strokes(grey.shape, 3.5 * size, 18 * size, angle, rng) - 0.5)
     soft = canvas.displace(canvas.blur(picture_HW3, 0.7 * size), shift * np.sin(angle), shift * np.cos(angle))
@@ -142,7 +142,7 @@ def pastel(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def crayon(picture_HW3: Picture, rng: Generator) -> Picture:
     """Thick waxy scribbles in the colours of a box of crayons, with a wax outline."""
-    size = unit(picture_HW3)
+    size = unit(picture_HW3.shape)
     bright = canvas.saturate(canvas.blur(picture_HW3, 2 * size), rng.uniform(1.7, 2.3))
     grey = tone(bright)
     down, right = wander(grey.shape, 2.5 * size, 7 * size, rng)
@@ -159,7 +159,7 @@ def crayon(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def ballpoint(picture_HW3: Picture, rng: Generator) -> Picture:
     """Thin blue pen strokes laid over one another, scribbled in layers."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     dark = np.clip(0.97 - canvas.blur(grey, 0.6 * size), 0, 1)
     sheet = np.zeros_like(grey)
     for layer, angle in enumerate(rng.uniform(0.3, 1.2) + np.array([0.0, 0.45, -0.5, 1.3])):
@@ -173,7 +173,7 @@ def ballpoint(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def line_drawing(picture_HW3: Picture, rng: Generator) -> Picture:
     """Clean even outlines on plain white, nothing filled in: a page to colour."""
-    size = unit(picture_HW3)
+    size = unit(picture_HW3.shape)
     grey = tone(calm(canvas.blur(picture_HW3, 0.8 * size), 3 * size))
     lines = contours(grey, rng.uniform(0.9, 1.2) * size, -0.014, 200)
     labels, count = ndimage.label(lines > 0.4, np.ones((3, 3)))
@@ -184,7 +184,7 @@ def line_drawing(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def marker_drawing(picture_HW3: Picture, rng: Generator) -> Picture:
     """Flat bright bands of a felt-tip pen that overlap in streaks, with thick black lines."""
-    size = unit(picture_HW3)
+    size = unit(picture_HW3.shape)
     flat = calm(picture_HW3, 5 * size)
     grey = tone(flat)
     labels, colours = canvas.quantise(canvas.saturate(flat, rng.uniform(1.7, 2.2)), int(rng.integers(9, 13)))

@@ -13,13 +13,6 @@ from PIL import Image, ImageDraw
 
 from tasks.training.renderings.canvas import Generator, Picture, Plane, coordinates, noise, resize
 
-BASE = 192  # pixels: sizes in the renderers are given for a picture of this side
-
-
-def unit(shape: tuple[int, ...]) -> float:
-    """What a length of one pixel at a side of `BASE` measures here."""
-    return min(shape[:2]) / BASE
-
 
 def size(picture_HW3: Picture) -> tuple[int, int]:
     return picture_HW3.shape[0], picture_HW3.shape[1]

@@ -27,8 +27,9 @@ from tasks.training.renderings.canvas import (
     ramp,
     resize,
     smear,
+    unit,
 )
-from tasks.training.renderings.fields import plane, radius, size, streaks, unit
+from tasks.training.renderings.fields import plane, radius, size, streaks
 
 NEON: tuple[Colour, ...] = (
     (1, 0.1, 0.6),

@@ -12,11 +12,6 @@ from tasks.training.renderings import canvas
 from tasks.training.renderings.canvas import Colour, Generator, Picture, Plane
 
 
-def unit(image: Picture) -> float:
-    """The pixel of a picture 192 on its shorter side: what widths and spacings are counted in."""
-    return min(image.shape[:2]) / 192
-
-
 def tone(picture_HW3: Picture) -> Plane:
     """The picture's luminance, stretched to [0, 1]."""
     return canvas.equalise(canvas.luminance(picture_HW3))

@@ -30,8 +30,9 @@ from tasks.training.renderings.canvas import (
     quantise,
     ramp,
     saturate,
+    unit,
 )
-from tasks.training.renderings.surface import choose, lit, shade, unit
+from tasks.training.renderings.surface import choose, lit, shade
 
 
 def _wood_grain(shape: tuple[int, int], size: float, rng: Generator) -> Plane:
@@ -53,7 +54,7 @@ WOOD: tuple[tuple[Colour, ...], ...] = (
 
 def _pyrography(picture_HW3: Picture, rng: Generator) -> Picture:
     """Brown scorched lines and tones on a bare plank."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     plank = ramp(_wood_grain(shape, size, rng), choose(WOOD, rng))
     grey = equalise(luminance(picture_HW3), 0.03)
     burnt = 0.85 * (1 - ink_lines(grey, rng.uniform(1.2, 1.6) * size, 0.98, -0.005, 50))
@@ -69,7 +70,7 @@ def _height(picture_HW3: Picture, size: float) -> Plane:
 
 def _wood_carving(picture_HW3: Picture, rng: Generator) -> Picture:
     """Relief cut in wood with a gouge."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     height = _height(picture_HW3, size)
     facets = 0.25 * np.abs(noise(shape, 4 * size, rng) - 0.5)
     light = shade((height + facets) * size, rng.uniform(0.4, 1.2), 1.1)
@@ -80,7 +81,7 @@ def _wood_carving(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _stone_relief(picture_HW3: Picture, rng: Generator) -> Picture:
     """Pale stone, carved in low relief and lit from the side."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     rough = 0.06 * grain(shape, rng) + 0.3 * noise(shape, 4 * size, rng)
     light = shade((_height(picture_HW3, size) + rough) * size, rng.uniform(0.3, 1.3), rng.uniform(0.8, 1.1))
     warm = rng.uniform(0, 0.09)
@@ -91,7 +92,7 @@ def _stone_relief(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _bronze(picture_HW3: Picture, rng: Generator) -> Picture:
     """Dark polished bronze with highlights, green in the hollows."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     height = _height(picture_HW3, size)
     dented = np.asarray((height + 0.15 * noise(shape, 5 * size, rng)) * size, np.float32)
     light = shade(dented, rng.uniform(0.4, 1.2), rng.uniform(1.2, 1.6))
@@ -105,7 +106,7 @@ def _bronze(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _clay(picture_HW3: Picture, rng: Generator) -> Picture:
     """Rounded lumps of coloured plasticine with thumb marks and a soft sheen."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     smooth = blur(kuwahara(picture_HW3, round(8 * size)), 1.2 * size)
     labels, colours = quantise(posterise(saturate(smooth, 1.9), 32), int(rng.integers(6, 10)))
     seam = borders(labels, 1)
@@ -119,7 +120,7 @@ def _clay(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _gold(picture_HW3: Picture, rng: Generator) -> Picture:
     """Lines and lights in crinkled gold leaf on black lacquer."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     grey = equalise(luminance(kuwahara(picture_HW3, round(3 * size))))
     level = max(rng.uniform(0.5, 0.65), float(np.quantile(grey, rng.uniform(0.6, 0.75))))
     leaf = np.clip((grey - level) * 14 + 2 * (noise(shape, 3 * size, rng) - 0.5), 0, 1)
@@ -133,7 +134,7 @@ def _gold(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _rust(picture_HW3: Picture, rng: Generator) -> Picture:
     """A steel plate eaten by rust where the picture is dark."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     grey = equalise(luminance(picture_HW3))
     blotch = (
         0.5 * noise(shape, 22 * size, rng) + 0.3 * noise(shape, 7 * size, rng) + 0.2 * noise(shape, 2.5 * size, rng)

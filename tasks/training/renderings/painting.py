@@ -31,13 +31,14 @@ from tasks.training.renderings.canvas import (
     ramp,
     saturate,
     smear,
+    unit,
 )
-from tasks.training.renderings.surface import broad_cells, canvas_weave, choose, flow, lit, shade, unit
+from tasks.training.renderings.surface import broad_cells, canvas_weave, choose, flow, lit, shade
 
 
 def _oil(picture_HW3: Picture, rng: Generator) -> Picture:
     """Blended dabs, bristle marks along the shapes, varnish and canvas."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     angle = flow(picture_HW3, 4 * size)
     paint = kuwahara(picture_HW3, round(rng.uniform(5, 8) * size))
     bristles = smear(blur(grain(shape, rng), 0.5), np.sin(angle), np.cos(angle), round(9 * size))
@@ -49,7 +50,7 @@ def _oil(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _watercolour(picture_HW3: Picture, rng: Generator) -> Picture:
     """Thin washes with dark rims and blooms, on white paper, often left bare around."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     drift = [(noise(shape, 14 * size, rng) - 0.5) * 7 * size for _ in range(2)]
     wash = kuwahara(displace(picture_HW3, *drift), round(7 * size))
     wash = saturate(1 - (1 - wash) * 0.92, rng.uniform(1.4, 1.9))
@@ -65,7 +66,7 @@ def _watercolour(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _gouache(picture_HW3: Picture, rng: Generator) -> Picture:
     """Flat, matt, chalky shapes in a few opaque colours."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     wobble = [(noise(shape, 5 * size, rng) - 0.5) * 3 * size for _ in range(2)]
     labels, colours = quantise(posterise(kuwahara(picture_HW3, round(7 * size)), 32), int(rng.integers(8, 13)))
     flat = displace(saturate(contrast(colours[labels], 1.25), 1.7), *wobble)
@@ -76,7 +77,7 @@ def _gouache(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _fresco(picture_HW3: Picture, rng: Generator) -> Picture:
     """Faded earth colours on plaster, with cracks and places where it has fallen off."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     plaster = np.array([0.86, 0.79, 0.66], np.float32) * (0.9 + 0.2 * noise(shape, 30 * size, rng))[..., None]
     earth = ramp(equalise(luminance(picture_HW3)), [(0.3, 0.2, 0.15), (0.66, 0.45, 0.3), (0.9, 0.82, 0.66)])
     paint = 0.5 * earth + 0.5 * saturate(kuwahara(picture_HW3, round(4 * size)), 0.8)
@@ -91,7 +92,7 @@ def _fresco(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _cartoon(picture_HW3: Picture, rng: Generator) -> Picture:
     """Flat bright colours in two or three tones, inside clean dark lines."""
-    size = unit(picture_HW3)
+    size = unit(picture_HW3.shape)
     smooth = blur(kuwahara(picture_HW3, round(5 * size)), 0.8 * size)
     grey = equalise(luminance(smooth))
     tones = 0.25 + 0.75 * posterise(grey, int(rng.integers(3, 5)))
@@ -103,7 +104,7 @@ def _cartoon(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _airbrush(picture_HW3: Picture, rng: Generator) -> Picture:
     """Everything melts into soft light and pale sugar colours."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     soft = blur(picture_HW3, rng.uniform(2.2, 3.2) * size)
     tints = [
         [(0.72, 0.66, 0.95), (0.98, 0.74, 0.86), (1.0, 0.9, 0.78)],
@@ -119,7 +120,7 @@ def _airbrush(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _colour_field(picture_HW3: Picture, rng: Generator) -> Picture:
     """Nothing left but a few great soft-edged blocks of the picture's colours."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     rows, columns = coordinates(shape)
     feather = [(noise(shape, 5 * size, rng) - 0.5) * 9 * size for _ in range(2)]
     cuts = np.sort(rng.uniform(0.15, 0.85, int(rng.integers(2, 4)))) * shape[0]

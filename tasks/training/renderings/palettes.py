@@ -19,8 +19,8 @@ from tasks.training.renderings.canvas import (
     luminance,
     nearest_colours,
     ramp,
+    unit,
 )
-from tasks.training.renderings.fields import unit
 
 NAMED_COLOURS: dict[str, Colour] = {
     "red": (0.86, 0.08, 0.1),

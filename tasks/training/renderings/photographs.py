@@ -22,8 +22,9 @@ from tasks.training.renderings.canvas import (
     ramp,
     saturate,
     stripes,
+    unit,
 )
-from tasks.training.renderings.fields import in_grey, plane, radius, size, unit
+from tasks.training.renderings.fields import in_grey, plane, radius, size
 
 
 def _instant_frame(picture_HW3: Picture) -> Picture:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.training.renderings import canvas
-from tasks.training.renderings.canvas import Colour, Generator, Labels, Picture, Plane, Rendering
-from tasks.training.renderings.marks import calm, contours, inked, pick, strokes, tone, unit, wander
+from tasks.training.renderings.canvas import Colour, Generator, Labels, Picture, Plane, Rendering, unit
+from tasks.training.renderings.marks import calm, contours, inked, pick, strokes, tone, wander
 
 TRAVEL: tuple[tuple[Colour, ...], ...] = (
     ((0.1, 0.2, 0.32), (0.12, 0.42, 0.5), (0.85, 0.4, 0.22), (0.95, 0.7, 0.35), (0.98, 0.92, 0.75)),
@@ -27,7 +27,7 @@ def from_border(shape: tuple[int, int]) -> Plane:
 
 def travel_poster(picture_HW3: Picture, rng: Generator) -> Picture:
     """Large smooth shapes in five flat inks of the thirties, a graded sky, a cream border."""
-    size = unit(picture_HW3)
+    size = unit(picture_HW3.shape)
     smooth = canvas.blur(calm(picture_HW3, 3 * size), 1.1 * size)
     grey = tone(smooth)
     warm = np.clip((smooth[..., 0] - smooth[..., 2]) * 0.5, -0.14, 0.14)
@@ -43,7 +43,7 @@ def travel_poster(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def propaganda_poster(picture_HW3: Picture, rng: Generator) -> Picture:
     """Black, red and cream, hard shadows, and rays of red behind."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     soft = canvas.blur(grey, 1.5 * size)
     rows, columns = canvas.coordinates(grey.shape)
     middle = rng.uniform(0.55, 0.95) * grey.shape[0], rng.uniform(0.3, 0.7) * grey.shape[1]
@@ -79,7 +79,7 @@ def brick_wall(shape: tuple[int, int], size: float, rng: Generator) -> Picture:
 
 def stencil_graffiti(picture_HW3: Picture, rng: Generator) -> Picture:
     """Spray paint through two stencils, white under black, on a wall; mist round the edges and a few drips."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     wall = brick_wall((grey.shape[0], grey.shape[1]), size, rng)
     soft = canvas.blur(grey, 1.6 * size)
     speck = canvas.grain(grey.shape, rng)
@@ -98,7 +98,7 @@ def stencil_graffiti(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def batik(picture_HW3: Picture, rng: Generator) -> Picture:
     """Dyed cotton: pale lines and dots that wax kept white, fine dark cracks, indigo and brown."""
-    size = unit(picture_HW3)
+    size = unit(picture_HW3.shape)
     flat = calm(picture_HW3, 4 * size)
     grey, shape = tone(flat), (picture_HW3.shape[0], picture_HW3.shape[1])
     dyes: tuple[tuple[Colour, ...], ...] = (

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.training.renderings import canvas, posters
-from tasks.training.renderings.canvas import Colour, Generator, Picture, Rendering
-from tasks.training.renderings.marks import calm, contours, dots, hatching, inked, pick, strokes, tone, unit
+from tasks.training.renderings.canvas import Colour, Generator, Picture, Rendering, unit
+from tasks.training.renderings.marks import calm, contours, dots, hatching, inked, pick, strokes, tone
 
 CREAMS: tuple[Colour, ...] = ((0.95, 0.92, 0.83), (0.94, 0.9, 0.8), (0.93, 0.88, 0.76))
 LINO_INKS: tuple[Colour, ...] = ((0.85, 0.25, 0.15), (0.9, 0.6, 0.15), (0.15, 0.55, 0.55), (0.35, 0.6, 0.3))
@@ -32,7 +32,7 @@ RISO_PAIRS: tuple[tuple[Colour, Colour], ...] = (
 
 def woodcut(picture_HW3: Picture, rng: Generator) -> Picture:
     """Black ink from a block, with white gouge marks that swell in the light and bend with the form."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     soft = canvas.blur(grey, 1.3 * size)
     bend = 16 * size * canvas.blur(grey, 3 * size) + 4 * size * canvas.noise(grey.shape, 18 * size, rng)
     light = np.clip((soft - 0.28) * 1.9 + 0.3 * (canvas.noise(grey.shape, 5 * size, rng) - 0.5), 0, 1)
@@ -45,7 +45,7 @@ def woodcut(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def linocut(picture_HW3: Picture, rng: Generator) -> Picture:
     """Two blocks of flat ink, a coloured one and a dark one, with chips left by the gouge."""
-    size = unit(picture_HW3)
+    size = unit(picture_HW3.shape)
     grey = tone(calm(picture_HW3, 3 * size))
     wavy = canvas.blur(grey, 1.2 * size) + 0.12 * (canvas.noise(grey.shape, 5 * size, rng) - 0.5)
     chips = np.clip(9 * strokes(grey.shape, 2.2 * size, 9 * size, rng.uniform(0, 3.1), rng) - 7.6, 0, 1)
@@ -61,7 +61,7 @@ def linocut(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def ukiyoe(picture_HW3: Picture, rng: Generator) -> Picture:
     """Flat muted colours with thin dark blue outlines, the grain of the block, and a graded band at the top."""
-    size = unit(picture_HW3)
+    size = unit(picture_HW3.shape)
     flat = calm(canvas.saturate(picture_HW3, rng.uniform(1.3, 1.7)), 3 * size)
     grey = tone(flat)
     lifted = np.clip(flat + (0.22 + 0.78 * grey - canvas.luminance(flat))[..., None], 0, 1)
@@ -77,7 +77,7 @@ def ukiyoe(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def pop_art(picture_HW3: Picture, rng: Generator) -> Picture:
     """A few flat vivid colours by brightness, a dark screen on top printed a little out of place."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     palette = POP[rng.integers(len(POP))]
     soft = canvas.contrast(canvas.blur(grey, 1.8 * size), 1.15)
     colour = canvas.ramp(canvas.posterise(soft, 4), palette)
@@ -90,7 +90,7 @@ def pop_art(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def comic(picture_HW3: Picture, rng: Generator) -> Picture:
     """Primary colours printed in dots, under black ink lines."""
-    size = unit(picture_HW3)
+    size = unit(picture_HW3.shape)
     flat = canvas.saturate(calm(picture_HW3, 3 * size), rng.uniform(1.7, 2.2))
     grey, spacing = tone(flat), rng.uniform(5.0, 6.2) * size
     light = np.clip(flat * 0.8 + 0.25 + 0.25 * (grey[..., None] - 0.4), 0, 1)
@@ -105,7 +105,7 @@ def comic(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def newspaper(picture_HW3: Picture, rng: Generator) -> Picture:
     """One screen of black dots on greyish newsprint."""
-    size, grey = unit(picture_HW3), canvas.contrast(tone(picture_HW3), 1.1)
+    size, grey = unit(picture_HW3.shape), canvas.contrast(tone(picture_HW3), 1.1)
     dark = np.clip(1 - canvas.blur(grey, 0.7 * size), 0.04, 0.92)
     angle = np.pi / 4 + rng.uniform(-0.06, 0.06)
     ink = dots(dark, rng.uniform(4.0, 5.2) * size, angle) * (0.88 + 0.08 * canvas.grain(grey.shape, rng))
@@ -115,7 +115,7 @@ def newspaper(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def risograph(picture_HW3: Picture, rng: Generator) -> Picture:
     """Two bright inks that let light through, grainy, the second printed out of place."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     first, second = RISO_PAIRS[rng.integers(len(RISO_PAIRS))]
     warm = np.clip(0.5 + 1.2 * (picture_HW3[..., 0] - picture_HW3[..., 2]), 0, 1)
     plates = (np.clip(1.25 * (1 - grey) * (0.55 + 0.7 * warm), 0, 1), np.clip(1.35 * (1 - grey) - 0.35, 0, 1))
@@ -130,7 +130,7 @@ def risograph(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def etching(picture_HW3: Picture, rng: Generator) -> Picture:
     """Very fine bent lines in brown-black, a film of ink left on the plate, the plate's edge pressed in paper."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     ground = pick(((0.9, 0.83, 0.68), (0.88, 0.8, 0.65), (0.92, 0.86, 0.74)), rng, 0.015)
     dark = np.clip(0.95 - canvas.blur(grey, 0.6 * size), 0, 1)
     bend = 12 * size * canvas.blur(grey, 4 * size) + 8 * size * canvas.noise(grey.shape, 30 * size, rng)
@@ -147,7 +147,7 @@ def etching(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def blueprint(picture_HW3: Picture, rng: Generator) -> Picture:
     """White outlines and a measured grid on bright blue."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     lines = np.maximum(contours(grey, 0.9 * size, -0.012, 120), 0.12 * canvas.edges(grey, size))
     rows, columns = canvas.coordinates(grey.shape)
     step = rng.uniform(9, 13) * size
@@ -160,7 +160,7 @@ def blueprint(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def cyanotype(picture_HW3: Picture, rng: Generator) -> Picture:
     """A photograph in Prussian blue and white, its coating brushed on by hand, ragged at the border."""
-    size, grey = unit(picture_HW3), tone(picture_HW3)
+    size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     shades: tuple[Colour, ...] = ((0.02, 0.08, 0.24), (0.06, 0.25, 0.5), (0.42, 0.62, 0.78), (0.92, 0.95, 0.94))
     blue = canvas.ramp(canvas.contrast(canvas.blur(grey, 0.5 * size), rng.uniform(1.0, 1.25)), shades)
     rows, columns = canvas.coordinates(grey.shape)

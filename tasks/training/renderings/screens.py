@@ -32,8 +32,9 @@ from tasks.training.renderings.canvas import (
     resize,
     saturate,
     shrink,
+    unit,
 )
-from tasks.training.renderings.fields import plane, radius, size, unit
+from tasks.training.renderings.fields import plane, radius, size
 
 HANDHELD: tuple[Colour, ...] = ((0.06, 0.22, 0.06), (0.19, 0.38, 0.19), (0.55, 0.67, 0.06), (0.61, 0.74, 0.06))  # DMG
 BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32) / 16  # ordered dither

@@ -19,8 +19,9 @@ from tasks.training.renderings.canvas import (
     grain,
     luminance,
     ramp,
+    unit,
 )
-from tasks.training.renderings.fields import radius, size, streaks, unit
+from tasks.training.renderings.fields import radius, size, streaks
 
 
 def thermal_camera(picture_HW3: Picture, rng: Generator) -> Picture:

@@ -24,11 +24,6 @@ from tasks.training.renderings.canvas import (
 )
 
 
-def unit(picture_HW3: Picture) -> float:
-    """Pixels by which strokes and tiles are measured: 1 in a picture of 192 pixels."""
-    return min(picture_HW3.shape[:2]) / 192
-
-
 def flow(picture_HW3: Picture, sigma: float) -> Plane:
     """The angle, in radians, along which the picture changes least (from the smoothed structure tensor)."""
     down, right = gradient(luminance(picture_HW3), 1.0)

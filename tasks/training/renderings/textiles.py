@@ -28,13 +28,14 @@ from tasks.training.renderings.canvas import (
     posterise,
     quantise,
     saturate,
+    unit,
 )
-from tasks.training.renderings.surface import choose, lit, unit
+from tasks.training.renderings.surface import choose, lit
 
 
 def _cross_stitch(picture_HW3: Picture, rng: Generator) -> Picture:
     """A cross of thread in each square of the cloth, in a few colours."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     side = max(4, round(rng.uniform(5.6, 8.4) * size))
     rows, columns = coordinates(shape)
     down, right = (rows % side + 0.5) / side, (columns % side + 0.5) / side
@@ -51,7 +52,7 @@ def _cross_stitch(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _embroidery(picture_HW3: Picture, rng: Generator) -> Picture:
     """Satin stitch: shining threads side by side, at one slant in each patch of colour, outlined."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     smooth = saturate(kuwahara(picture_HW3, round(6 * size)), 1.5)
     labels, colours = quantise(posterise(smooth, 32), int(rng.integers(7, 11)))
     slants = rng.uniform(0, np.pi, 256).astype(np.float32)
@@ -73,7 +74,7 @@ def _embroidery(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _knitted(picture_HW3: Picture, rng: Generator) -> Picture:
     """Rows of V-shaped stitches of fluffy wool."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     wide = rng.uniform(7.0, 9.5) * size
     high = wide * rng.uniform(0.75, 0.9)
     rows, columns = coordinates(shape)
@@ -91,7 +92,7 @@ def _knitted(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _tapestry(picture_HW3: Picture, rng: Generator) -> Picture:
     """Weft packed over ribs of warp, in muted dyes."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     wide, high = rng.uniform(4.5, 6.5) * size, max(2.4, rng.uniform(2.2, 2.8) * size)
     rows, columns = coordinates(shape)
     row = np.floor(rows / high)
@@ -115,7 +116,7 @@ CARD: tuple[tuple[Colour, ...], ...] = (
 
 def _cut_paper(picture_HW3: Picture, rng: Generator) -> Picture:
     """Sheets of coloured card cut out with scissors and stacked, each throwing a shadow on the next."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     grey = equalise(blur(luminance(picture_HW3), 2.6 * size))
     cards = choose(CARD, rng)
     own = rng.random() < 0.5  # the picture's own colours instead of a set of cards
@@ -138,7 +139,7 @@ def _cut_paper(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _origami(picture_HW3: Picture, rng: Generator) -> Picture:
     """A sheet folded into rows of pyramids, sharp creases and tilted faces."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     side, turn = rng.uniform(17, 26) * size, rng.uniform(0, np.pi / 2)
     rows, columns = coordinates(shape)
     down = (rows * np.cos(turn) + columns * np.sin(turn)) / side + 50

@@ -29,8 +29,9 @@ from tasks.training.renderings.canvas import (
     noise,
     ramp,
     stripes,
+    unit,
 )
-from tasks.training.renderings.fields import fractal, plane, streaks, unit
+from tasks.training.renderings.fields import fractal, plane, streaks
 
 Colours = tuple[Colour, Colour]
 

@@ -29,13 +29,14 @@ from tasks.training.renderings.canvas import (
     quantise,
     saturate,
     shrink,
+    unit,
 )
-from tasks.training.renderings.surface import broad_cells, lit, shade, unit
+from tasks.training.renderings.surface import broad_cells, lit, shade
 
 
 def _mosaic(picture_HW3: Picture, rng: Generator) -> Picture:
     """Small uneven tiles in mortar."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     tiles = cells(shape, rng.uniform(7, 10) * size, rng, rng.uniform(0.1, 0.22))
     tint = rng.normal(0, 0.07, (int(tiles.max()) + 1, 1)).astype(np.float32)
     stone = np.clip(flatten(contrast(saturate(picture_HW3, 1.4), 1.15), tiles) + tint[tiles], 0, 1)
@@ -47,7 +48,7 @@ def _mosaic(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _stained_glass(picture_HW3: Picture, rng: Generator) -> Picture:
     """Glowing panes whose black lead follows the picture's shapes."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     panes = broad_cells(shape, rng.uniform(22, 32) * size, rng)
     parts, _ = quantise(posterise(blur(picture_HW3, 4 * size), 32), int(rng.integers(4, 7)))
     panes = parts * (int(panes.max()) + 1) + panes
@@ -59,7 +60,7 @@ def _stained_glass(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _low_poly(picture_HW3: Picture, rng: Generator) -> Picture:
     """Flat triangles, closer together along the edges."""
-    size, (height, width) = unit(picture_HW3), picture_HW3.shape[:2]
+    size, (height, width) = unit(picture_HW3.shape), picture_HW3.shape[:2]
     weight = (edges(luminance(picture_HW3), 2 * size) + 0.06).ravel().astype(np.float64)
     count = int(rng.integers(160, 320))
     chosen = rng.choice(height * width, count, p=weight / weight.sum())
@@ -86,7 +87,7 @@ BRICKS: tuple[Colour, ...] = (  # the common plastics: white, greys, black, reds
 
 def _bricks(picture_HW3: Picture, rng: Generator) -> Picture:
     """Square plastic bricks, a round stud on each."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     side = max(6, round(rng.uniform(8, 12) * size))
     small = nearest_colours(contrast(saturate(shrink(picture_HW3, side), 1.5), 1.1), BRICKS)
     rows, columns = coordinates(shape)
@@ -103,7 +104,7 @@ def _bricks(picture_HW3: Picture, rng: Generator) -> Picture:
 
 def _beads(picture_HW3: Picture, rng: Generator) -> Picture:
     """Glossy round beads packed in offset rows."""
-    size, shape = unit(picture_HW3), picture_HW3.shape[:2]
+    size, shape = unit(picture_HW3.shape), picture_HW3.shape[:2]
     side = max(5.0, rng.uniform(6.5, 9.5) * size)
     rows, columns = coordinates(shape)
     row = np.floor(rows / (side * 0.87))

@@ -24,8 +24,9 @@ from tasks.training.renderings.canvas import (
     noise,
     ramp,
     saturate,
+    unit,
 )
-from tasks.training.renderings.fields import discs, fractal, plane, radius, ridges, size, streaks, unit
+from tasks.training.renderings.fields import discs, fractal, plane, radius, ridges, size, streaks
 
 
 def mist(picture_HW3: Picture, rng: Generator) -> Picture:
