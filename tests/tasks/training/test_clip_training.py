@@ -37,7 +37,7 @@ from tasks.training.renders import Pixels, Renders
 from tests.tasks.training.conftest import Drawn
 
 STYLES = (("red blots", "a red picture"), ("blue stripes", "a blue picture"))
-SETTINGS = ClipSettings(network="clip-judge-small", rows=4, views=2)
+SETTINGS = ClipSettings(network="clip-judge-small", rows=4, views=2, tinted=0)
 LOOP = LoopSettings(
     steps=16, warmup_steps=2, average_decay=0.7, log_steps=4, sheet_steps=16, device="cpu", precision="float32"
 )
@@ -61,7 +61,7 @@ def two_styles(rows: int, seed: int) -> Renders:
     return Renders(views, truths, Vocabulary(STYLES, (), (), ()))
 
 
-SHORT = two_styles(2, 0), ClipSettings(network="clip-small", rows=2, views=2)
+SHORT = two_styles(2, 0), ClipSettings(network="clip-small", rows=2, views=2, tinted=0)
 SHORT_LOOP = replace(LOOP, steps=3)
 
 
@@ -277,3 +277,11 @@ def test_the_run_of_another_network_is_not_exported(drawn: Drawn, tmp_path: Path
     with pytest.raises(RequestError, match="not a run of `train clip`"):
         export_clip(tmp_path, tmp_path / "embedded", [drawn.photos], [drawn.photos])
     assert not (tmp_path / "embedded").exists()
+
+
+def test_a_batch_has_tinted_photographs_beside_its_rows(drawn: Drawn) -> None:
+    batch = ClipRecipe(drawn.renders, replace(SETTINGS, tinted=5)).draw(0)
+    pictures, captions_T = len(batch["images"]), len(batch["tokens"])
+    assert 8 < pictures == captions_T <= 13
+    assert batch["true"].shape == (pictures, pictures)
+    assert batch["true"].diagonal().all()
