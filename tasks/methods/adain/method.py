@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tasks.encoders.clip import open_clip_model
 from tasks.encoders.statistics import channel_statistics
 from tasks.images.padding import crop_back, pad_to_stride
 from tasks.methods.adain.backbones import Backbone, layout_of, open_backbone
@@ -28,7 +27,6 @@ from tasks.methods.adain.transfer import (
     stack_statistics,
 )
 from tasks.methods.base import Content, Pairs, Reference, Representation, Style
-from tasks.methods.text_pictures import paint_texts
 from tasks.samples.photographs import neutral_photographs
 
 CPU_PIXELS_AT_ONCE = 512 * 512  # eight pictures of 481x321 at once took 128 ms each, one by one 75 (NOTES.md)
@@ -126,6 +124,10 @@ class AdaIn:
         missing = [text for text in dict.fromkeys(texts) if text not in self.painted]
         if not missing:
             return
+        # Only here: open_clip takes seconds to import, and styles of pictures need none of it.
+        from tasks.encoders.clip import open_clip_model
+        from tasks.methods.text_pictures import paint_texts
+
         with torch.inference_mode(False):
             encoder = open_clip_model(self.settings.texts.clip, str(self.device))
             pictures_T3SS = paint_texts(missing, self.stylize, encoder, neutral_photographs(), self.settings.texts)

@@ -9,7 +9,8 @@ HEAVY = ("open_clip", "torchvision", "prefect", "matplotlib", "skimage")
 
 
 def test_an_actor_loads_no_library_that_only_other_work_needs() -> None:
-    code = f"import sys, tasks.actors.stylizer; print([name for name in {HEAVY} if name in sys.modules])"
+    modules = "tasks.actors.stylizer, tasks.methods.adain.method"
+    code = f"import sys, {modules}; print([name for name in {HEAVY} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert loaded.strip() == "[]"
 
