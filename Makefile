@@ -32,7 +32,7 @@ check: setup ## lint, format, types, import contracts and the fast tests
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
-	@$(RUN)/python -m pytest -q -m "not slow and not ray and not prefect"
+	@OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not ray and not prefect"
 
 format: setup ## format the code
 	@$(RUN)/ruff check --fix .

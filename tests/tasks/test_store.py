@@ -147,7 +147,9 @@ def test_a_lease_is_given_back_after_an_error(tmp_path: Path) -> None:
         assert mine == ["key"]
 
 
-@pytest.mark.parametrize("renewed", [time.time() - 61, time.time() + 3600, "never", None])
+@pytest.mark.parametrize(
+    "renewed", [time.time() - 61, time.time() + 3600, "never", None], ids=["old", "ahead", "never", "none"]
+)
 def test_a_lease_of_the_dead_is_taken_over(tmp_path: Path, renewed: object) -> None:
     store = RepresentationStore(str(tmp_path))
     store.folder.publish(LEASE, json.dumps({"owner": "dead", "renewed": renewed}).encode())
