@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -60,6 +60,12 @@ def find_model(reference: str) -> ClipModel:
     if colon:
         raise RequestError(f"{reference} is no CLIP model: {FORMS}.")
     return _find_published(reference)
+
+
+def resolve_path(reference: str, resolve: Callable[[str], str]) -> str:
+    """The reference with the path of a `local-dir:` replaced by `resolve` of it; any other as it is."""
+    scheme, colon, path = reference.partition(":")
+    return f"{scheme}{colon}{resolve(path)}" if scheme == "local-dir" else reference
 
 
 def _is_path(reference: str) -> bool:

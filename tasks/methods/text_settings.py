@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.encoders.clip_models import resolve_path
+
 
 class TextSettings(BaseModel):
     """The `texts` part of a method's settings; read only where a style has a text."""
@@ -21,5 +23,4 @@ class TextSettings(BaseModel):
 
     def resolve_paths(self, resolve: Callable[[str], str]) -> TextSettings:
         """The same settings with the path of a `local-dir:` made absolute."""
-        scheme, colon, path = self.clip.partition(":")
-        return self.model_copy(update={"clip": f"{scheme}{colon}{resolve(path)}"}) if scheme == "local-dir" else self
+        return self.model_copy(update={"clip": resolve_path(self.clip, resolve)})

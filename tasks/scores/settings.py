@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.encoders.clip_models import resolve_path
+
 
 class ScoreSettings(BaseModel):
     """The `scores` part of a job."""
@@ -21,10 +23,5 @@ class ScoreSettings(BaseModel):
     def resolve_paths(self, resolve: Callable[[str], str]) -> ScoreSettings:
         """The same settings with the paths of any `local-dir:` made absolute."""
         return self.model_copy(
-            update={"clip": _resolve_path(self.clip, resolve), "judge": _resolve_path(self.judge, resolve)}
+            update={"clip": resolve_path(self.clip, resolve), "judge": resolve_path(self.judge, resolve)}
         )
-
-
-def _resolve_path(reference: str, resolve: Callable[[str], str]) -> str:
-    scheme, colon, path = reference.partition(":")
-    return f"{scheme}{colon}{resolve(path)}" if scheme == "local-dir" else reference

@@ -22,12 +22,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from skimage.color import rgb2lab
 from tqdm import tqdm
 
 from tasks.training.captions import Ids, Truths, Vocabulary, index_labels
-from tasks.training.data import Pictures
+from tasks.training.data import Pictures, centre_square
 from tasks.training.objects import KINDS, read_label
 from tasks.training.renderings import catalogue
 from tasks.training.renderings.canvas import Generator, Picture
@@ -148,8 +147,7 @@ def name_colours(image_SS3: Pixels) -> int:
 
 def square_of(picture_HW3: Pixels, side: int) -> Picture:
     """The centred square, float32 SS3 in [0, 1]."""
-    square = ImageOps.fit(Image.fromarray(picture_HW3), (side, side), Image.Resampling.BICUBIC)
-    return np.asarray(square, np.float32) / np.float32(255)
+    return np.ascontiguousarray(centre_square(picture_HW3, side).permute(1, 2, 0).numpy())
 
 
 def to_bytes(picture: Picture) -> Pixels:

@@ -61,6 +61,12 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
         expand_styles(str(tmp_path / "nowhere"))
 
 
+def test_a_text_for_a_method_of_pictures_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MethodSettings, "accepts_texts", False)
+    with pytest.raises(RequestError, match=r"'one' has a text, and the method 'adain' takes pictures only"):
+        prepare_styles([style(text="black ink")], MethodSettings())
+
+
 def test_a_text_needs_a_model_that_can_be_had(tmp_path: Path) -> None:
     method = MethodSettings(texts=TextSettings(clip=f"local-dir:{tmp_path / 'nowhere'}"))
     with pytest.raises(RequestError, match=r"no folder .*nowhere"):

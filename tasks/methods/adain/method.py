@@ -17,6 +17,7 @@ from tasks.images.padding import crop_back, pad_to_stride
 from tasks.methods.adain.backbones import Backbone, layout_of, open_backbone
 from tasks.methods.adain.coral import Colors, measure_colors, recolor
 from tasks.methods.adain.settings import AdainSettings
+from tasks.methods.adain.small import transfer_statistics
 from tasks.methods.adain.transfer import (
     Statistics,
     mix_statistics,
@@ -135,13 +136,9 @@ class AdaIn:
 
     def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
         """Row n of the contents in the style of picture n, at full strength; gradients pass to the pictures."""
-        levels = []
         contents = self.backbone.content_features(contents_NCHW)
-        for content, picture in zip(contents, self.backbone.style_features(pictures_NCHW), strict=True):
-            mean_NC, deviation_NC = channel_statistics(content)
-            style_mean_NC, style_deviation_NC = channel_statistics(picture)
-            gain_NC = style_deviation_NC / deviation_NC
-            levels.append(scale_and_shift(content, gain_NC, style_mean_NC - gain_NC * mean_NC))
+        pictures = self.backbone.style_features(pictures_NCHW)
+        levels = [transfer_statistics(c, *channel_statistics(p)) for c, p in zip(contents, pictures, strict=True)]
         return self.backbone.decode(levels).clamp(0, 1)
 
     def _load_picture(self, reference: Reference) -> Tensor:

@@ -49,10 +49,8 @@ def contours(plane_HW: Plane, sigma: float, level: float = -0.012, slope: float 
 
 
 def calm(picture_HW3: Picture, radius: float) -> Picture:
-    """Flat dabs with firm edges, right up to the border (`canvas.kuwahara` wraps round there)."""
-    whole = max(2, round(radius))
-    padded = np.pad(picture_HW3, ((whole, whole), (whole, whole), (0, 0)), mode="edge")
-    return canvas.kuwahara(padded, whole)[whole:-whole, whole:-whole]
+    """Flat dabs with firm edges, of a radius of at least two pixels."""
+    return canvas.kuwahara(picture_HW3, max(2, round(radius)))
 
 
 def wander(shape: tuple[int, int], reach: float, scale: float, rng: Generator) -> tuple[Plane, Plane]:
