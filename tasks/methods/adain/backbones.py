@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from tasks.encoders.vgg import NormalisedVgg, build_normalised_modules
+from tasks.encoders.vgg_decoder import VggDecoder, decoder_layout
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.adain.small import SmallStylizer, build_small
-from tasks.methods.adain.vgg_decoder import VggDecoder, decoder_layout
 from tasks.weights.loading import load_tensors, match_layout
 from tasks.weights.references import digest, resolve
 

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from tasks.encoders.vgg_decoder import decoder_layout
 from tasks.methods.adain.backbones import encoder_layout, small_layout
 from tasks.methods.adain.settings import SMALL_WEIGHTS, AdainSettings, VggWeights
-from tasks.methods.adain.vgg_decoder import decoder_layout
 from tasks.methods.base import Method, Pairs, Reference, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
 from tasks.methods.text_settings import TextSettings

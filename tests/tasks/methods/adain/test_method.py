@@ -9,11 +9,11 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from tasks.encoders.statistics import channel_statistics
+from tasks.encoders.vgg_decoder import DoublingConvolution
 from tasks.methods.adain.backbones import small_layout
 from tasks.methods.adain.coral import measure_colors, recolor
 from tasks.methods.adain.method import AdaIn, open_method
 from tasks.methods.adain.settings import AdainSettings
-from tasks.methods.adain.vgg_decoder import DoublingConvolution
 from tasks.methods.base import Pairs
 from tasks.records import RequestError
 from tests.tasks.methods.conftest import adain_small, adain_vgg, picture, render_one, stripes, style

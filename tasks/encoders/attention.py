@@ -1,0 +1,121 @@
+"""Attention of a content's positions over a style's tokens, in chunks of queries, so that its memory is bounded.
+
+Dimension key: B batch, Q queries, K tokens (keys), D channels of a key, C channels of a value, R regions or pictures
+that tokens come from; N images, H and W of a feature map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tasks.encoders.statistics import normalise_channels
+
+MEMORY = 256 * 1024**2  # bytes for scores at once: 8,192 queries over 4,096 tokens
+LEAST_LOG = -80.0  # the logarithm of no weight at all: exp(-80) is nothing beside any other token, and finite
+
+
+def attend(
+    queries_BQD: Tensor,
+    keys_BKD: Tensor,
+    values_BKC: Tensor,
+    *,
+    scale: float = 1.0,
+    thresholds_BQ: Tensor | None = None,
+    memory: int = MEMORY,
+) -> Tensor:
+    """Values averaged by softmax(scale * queries . keys), BQC float32, never half: sums of exponents need the digits.
+
+    `memory` bounds the bytes of scores that are there at once; the result does not depend on it beyond rounding, as
+    each query's softmax is its own. With thresholds, tokens that do not score above the query's own are left out; a
+    query that would be left with none keeps them all.
+    """
+    queries_BQD, keys_BKD, values_BKC = (tensor.float() for tensor in (queries_BQD * scale, keys_BKD, values_BKC))
+    # One matrix of scores, one of probabilities; with gradients all of them are kept anyway.
+    at_once = max(1, memory // (2 * 4 * keys_BKD.shape[0] * keys_BKD.shape[1]))
+    with torch.autocast(queries_BQD.device.type, enabled=False):
+        chunks = []
+        for start in range(0, queries_BQD.shape[1], at_once):
+            chunk_BqD = queries_BQD[:, start : start + at_once]
+            mask = None
+            if thresholds_BQ is not None:
+                mask = _gate(chunk_BqD, keys_BKD, thresholds_BQ[:, start : start + at_once].float())
+            chunks.append(F.scaled_dot_product_attention(chunk_BqD, keys_BKD, values_BKC, mask, scale=1.0))
+    return torch.cat(chunks, dim=1) if len(chunks) > 1 else chunks[0]
+
+
+def _gate(queries_BQD: Tensor, keys_BKD: Tensor, thresholds_BQ: Tensor) -> Tensor:
+    """0 for tokens that score above the threshold, minus infinity for others: BQK, added to the scores.
+
+    A threshold learns by a straight-through estimator (Bengio et al., arXiv 1308.3432): what is kept counts as if
+    weighed by sigmoid(score - threshold).
+    """
+    scores_BQK = queries_BQD @ keys_BKD.transpose(1, 2)
+    kept_BQK = scores_BQK > thresholds_BQ[..., None]
+    kept_BQK |= ~kept_BQK.any(dim=2, keepdim=True)
+    if not torch.is_grad_enabled():
+        return torch.zeros_like(scores_BQK).masked_fill_(~kept_BQK, -torch.inf)
+    soft_BQK = torch.sigmoid(scores_BQK.detach() - thresholds_BQ[..., None])
+    return (soft_BQK - soft_BQK.detach()).masked_fill(~kept_BQK, -torch.inf)
+
+
+def attend_statistics(
+    queries_BQD: Tensor, keys_BKD: Tensor, values_BKC: Tensor, *, epsilon: float = 0.0, **options: object
+) -> tuple[Tensor, Tensor]:
+    """Attention-weighted mean and deviation of the values, both BQC (AdaAttN, equations 6 to 8).
+
+    Deviation is sqrt(relu(E[v^2] - E[v]^2) + epsilon): 0 in the original, 1e-8 in the fork for many pictures, whose
+    gradient is finite. `options` are those of `attend`.
+    """
+    values_BKC = values_BKC.float()
+    moments = attend(queries_BQD, keys_BKD, torch.cat([values_BKC, values_BKC.square()], 2), **options)  # type: ignore[arg-type]
+    mean_BQC, square_BQC = moments.chunk(2, dim=2)
+    return mean_BQC, (F.relu(square_BQC - mean_BQC.square()) + epsilon).sqrt()
+
+
+def weigh_regions(
+    queries_BQD: Tensor, keys_BKD: Tensor, weights_BQR: Tensor, regions_K: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Queries and keys whose products have log(weight of the key's region at the query) added.
+
+    A weight w on a region's tokens multiplies their share before the softmax's normalisation, so that weights go
+    continuously from one picture to another, and a mask is a weight that differs between positions. One more channel
+    a region carries it: no matrix of queries by keys is made.
+    """
+    logs_BQR = weights_BQR.float().log().clamp_min(LEAST_LOG)
+    marks_KR = F.one_hot(regions_K, logs_BQR.shape[2]).to(keys_BKD.dtype)
+    marks_BKR = marks_KR.expand(keys_BKD.shape[0], -1, -1)
+    return torch.cat([queries_BQD.float(), logs_BQR], 2), torch.cat([keys_BKD.float(), marks_BKR], 2)
+
+
+def shallow_keys(features: Sequence[Tensor], level: int) -> Tensor:
+    """What positions of a level are compared by: it and all finer levels at its size, normalised, side by side, NCHW.
+
+    Channels of each are normalised after the resize (nearest neighbour): `get_key` of the authors' adaattn_model.py.
+    """
+    size = features[level].shape[2:]
+    resized = [F.interpolate(finer_NCHW, size, mode="nearest") for finer_NCHW in features[:level]]
+    return torch.cat([normalise_channels(maps) for maps in [*resized, features[level]]], dim=1)
+
+
+def to_tokens(maps_NCHW: Tensor) -> Tensor:
+    """Positions of a map as a sequence, row by row: NQC."""
+    return maps_NCHW.flatten(2).transpose(1, 2)
+
+
+def to_maps(tokens_NQC: Tensor, size: Sequence[int]) -> Tensor:
+    """The inverse of `to_tokens`: NCHW of that height and width."""
+    return tokens_NQC.transpose(1, 2).unflatten(2, tuple(size))
+
+
+def choose_tokens(count: int, most: int, seed: int) -> Tensor | None:
+    """Indices of at most `most` of `count` tokens, drawn by seed; None where all may stay.
+
+    The first of a permutation from a generator of its own: the authors' draw after torch.manual_seed(seed).
+    """
+    if count <= most:
+        return None
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most]
