@@ -1,13 +1,13 @@
-"""Pictures for training: folders decoded once into memory, random crops that depend on seed and step alone.
+"""Pictures for training: decoded once into memory from folders or Parquet, cropped at random by seed and step alone.
 
 N pictures, H and W pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -15,18 +15,20 @@ from numpy.random import Generator
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from tasks.corpus import open_corpus
+from tasks.corpus.base import Entry
+from tasks.corpus.settings import CorpusSettings
 from tasks.images.decoding import read_picture
 from tasks.images.settings import ImageSettings
 from tasks.records import ImageError, RequestError
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 LONGEST_SIDE = 768  # pictures are kept no larger, which is 1.3 MB each at 4:3
 SMALLEST_SIDE = 16
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Decoded pictures, uint8 HW3, with their names and the count of files that could not be read."""
+    """Decoded pictures, uint8 HW3, with their names and the count of those that could not be read."""
 
     images: list[np.ndarray]
     names: list[str]
@@ -44,33 +46,46 @@ class Pictures:
         return Pictures([self.images[i] for i in indices], [self.names[i] for i in indices], self.skipped)
 
 
-def load_pictures(folders: Sequence[str | Path], longest_side: int = LONGEST_SIDE) -> Pictures:
-    """Every readable picture below the folders, in the order of their paths; unreadable files are counted.
+def load_pictures(
+    sources: Sequence[str | Path], longest_side: int = LONGEST_SIDE, image: str | None = None
+) -> Pictures:
+    """Every readable picture of the sources, in the order of their paths; unreadable ones are counted.
 
-    RequestError where a folder is missing or no picture can be read.
+    A source is what a job's corpus may be: a folder of pictures, a Parquet file or a folder of them, on disk or behind
+    any fsspec URI. `image` names the Parquet column, where several could be meant. RequestError where a source is
+    missing or holds no pictures, or none of them can be read.
     """
     images, names, skipped = [], [], 0
-    for folder in map(Path, folders):
-        if not folder.is_dir():
-            raise RequestError(f"{folder} is not a folder: name a folder of pictures to train on")
-        for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
-            image = decode_bounded(path, longest_side)
-            if image is None:
-                skipped += 1
-            else:
-                images.append(image)
-                names.append(path.relative_to(folder).as_posix())
+    for entry in (entry for source in sources for entry in read_source(str(source), image)):
+        pixels_HWC = decode_bounded(entry.data, longest_side) if entry.data is not None else None
+        if pixels_HWC is None:
+            skipped += 1
+        else:
+            images.append(pixels_HWC)
+            names.append(entry.content_id)
     if not images:
-        where = ", ".join(str(folder) for folder in folders)
-        raise RequestError(f"no readable picture in {where} ({skipped} unreadable): name other folders")
+        where = ", ".join(str(source) for source in sources)
+        raise RequestError(f"no readable picture in {where} ({skipped} unreadable): name other folders or Parquet")
     return Pictures(images, names, skipped)
 
 
-def decode_bounded(path: Path, longest_side: int) -> np.ndarray | None:
+def read_source(uri: str, image: str | None) -> Iterator[Entry]:
+    """The encoded pictures of a source, a piece at a time. RequestError where its store fails."""
+    corpus = open_corpus(CorpusSettings(uri=uri, image=image))
+    # By the parts of paths, as pathlib sorts: earlier runs saw their pictures in this order.
+    for piece in sorted(corpus.pieces({}), key=lambda piece: (PurePosixPath(piece.path), piece.first_row)):
+        try:
+            yield from corpus.read(piece)
+        except OSError as error:
+            reason = type(error).__name__
+            raise RequestError(f"{piece.path} of {uri} cannot be read ({reason}): check the storage.") from error
+
+
+def decode_bounded(data: bytes, longest_side: int) -> np.ndarray | None:
     """Upright RGB uint8 HW3 of at most that size; None for what cannot be read, or is too small to crop."""
     try:
-        pixels_HWC = read_picture(path.read_bytes(), ImageSettings(size=longest_side)).pixels_HWC
-    except (ImageError, OSError):
+        pixels_HWC = read_picture(data, ImageSettings(size=longest_side)).pixels_HWC
+    except ImageError:
         return None
     return pixels_HWC if min(pixels_HWC.shape[:2]) >= SMALLEST_SIDE else None
 
