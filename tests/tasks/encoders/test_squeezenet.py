@@ -74,7 +74,7 @@ def test_gradients_reach_the_image_and_only_what_is_needed_is_read(tensors: dict
     assert image.grad is not None
     assert float(image.grad.abs().sum()) > 0
     assert not any(parameter.requires_grad for parameter in network.parameters())
-    with pytest.raises(RequestError, match="fire4.squeeze1x1.weight is missing"):
+    with pytest.raises(RequestError, match=r"fire4\.squeeze1x1\.weight is missing"):
         SqueezeNet.open(shallow, ["fire4"])
     with pytest.raises(RequestError, match="no tap relu3_1"):
         SqueezeNet.open(shallow, ["relu3_1"])
