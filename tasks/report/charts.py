@@ -54,7 +54,13 @@ def fit_axis(summaries: Sequence[ScoreSummary]) -> Axis:
     low = min(summary.at(0) for summary in summaries)
     high = max(summary.at(100) for summary in summaries)
     margin = 0.04 * (high - low) or max(0.01, 0.01 * abs(low))
-    return Axis(low - margin, high + margin, _nice_step(high - low + 2 * margin))
+    return Axis(low - margin, high + margin, nice_step(high - low + 2 * margin))
+
+
+def nice_step(span: float) -> float:
+    """Largest of 1, 2 or 5 times a power of ten that cuts the span into at least three parts."""
+    power: float = 10.0 ** math.floor(math.log10(span))
+    return next(step for step in (2 * power, power, power / 2, power / 5) if span / step >= 2.5)
 
 
 def draw_axis(axis: Axis) -> Markup:
@@ -112,9 +118,3 @@ def _tick(axis: Axis, value: float, decimals: int) -> Markup:
     return Markup(
         '<line x1="{0:.2f}%" x2="{0:.2f}%" y1="0" y2="5"/><text x="{0:.2f}%" y="18" text-anchor="{1}">{2}</text>'
     ).format(position, anchor, label)
-
-
-def _nice_step(span: float) -> float:
-    """Largest of 1, 2 or 5 times a power of ten that cuts the span into at least three parts."""
-    power: float = 10.0 ** math.floor(math.log10(span))
-    return next(step for step in (2 * power, power, power / 2, power / 5) if span / step >= 2.5)

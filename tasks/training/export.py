@@ -13,13 +13,18 @@ from safetensors.torch import save
 from torch import Tensor
 
 from tasks.records import RequestError
-from tasks.training.loop import CHECKPOINT, LOSSES, strip
+from tasks.training.history import LOSSES, read_losses
+from tasks.training.loop import CHECKPOINT, strip
 
 CURVE_POINTS = 25
 
 
-def read_average(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The averaged weights of a run's checkpoint, float32, and its step and phases."""
+def read_average(run: Path, part: str = "") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The averaged weights of a run's checkpoint, float32, and its step and phases.
+
+    `part` takes those of one module of the network (`stylizer`), by their names within it. RequestError where the
+    run or the part is not there.
+    """
     path = run / CHECKPOINT
     if not path.is_file():
         raise RequestError(f"{run} holds no {CHECKPOINT}: train first, or name the folder of a run")
@@ -27,15 +32,21 @@ def read_average(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     history = {"steps": int(metadata["step"]), "phases": json.loads(metadata["phases"])}
-    return strip(tensors, "average."), history
+    tensors = strip(tensors, f"average.{part}." if part else "average.")
+    if not tensors:
+        raise RequestError(f"the network of {run} has no part {part!r}: name the run of another network")
+    return tensors, history
 
 
-def export(run: Path, name: str, folder: Path, about: dict[str, Any]) -> Path:
-    """Write NAME.safetensors (half precision) and NAME.card.json; `about` goes on the card as it is."""
-    tensors, _ = read_average(run)
+def export(run: Path, name: str, folder: Path, about: dict[str, Any], part: str = "") -> Path:
+    """Write NAME.safetensors (half precision) and NAME.card.json; `about` goes on the card as it is.
+
+    `part` is as for `read_average`.
+    """
+    tensors, _ = read_average(run, part)
     path = folder / f"{name}.safetensors"
     save_half(tensors, path)
-    write_card(run, name, path, folder, about)
+    write_card(run, name, path, folder, about, part)
     return path
 
 
@@ -46,10 +57,10 @@ def save_half(tensors: dict[str, Tensor], path: Path) -> None:
     path.write_bytes(save({key: tensor.contiguous() for key, tensor in halves.items()}))
 
 
-def write_card(run: Path, name: str, weights: Path, folder: Path, about: dict[str, Any]) -> None:
+def write_card(run: Path, name: str, weights: Path, folder: Path, about: dict[str, Any], part: str = "") -> None:
     """Write NAME.card.json: what the weights file is, `about`, and how the run that made it went."""
     data = weights.read_bytes()
-    tensors, history = read_average(run)
+    tensors, history = read_average(run, part)
     card = {
         "name": name,
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -64,6 +75,6 @@ def write_card(run: Path, name: str, weights: Path, folder: Path, about: dict[st
 
 def read_curve(path: Path) -> list[dict[str, float]]:
     """A few evenly spaced lines of the log, the last among them."""
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = read_losses(path)
     every = max(1, len(lines) // CURVE_POINTS)
-    return [json.loads(line) for line in lines[::-1][::every][::-1]]
+    return lines[::-1][::every][::-1]

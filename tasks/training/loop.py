@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -22,9 +22,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from tasks.records import RequestError
+from tasks.training.history import LossLog
+from tasks.training.peers import Alone, Peers
 
 CHECKPOINT = "checkpoint.safetensors"
-LOSSES = "losses.jsonl"
+ALONE = Alone()
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Recipe(Protocol):
         """What the steps change; made by the recipe, so that its seed decides the first weights."""
 
     def draw(self, step: int) -> dict[str, Tensor]:
-        """The batch of a step, a function of the step alone."""
+        """The batch of a step, a function of the step alone. Process r of n draws number n * step + r as its share."""
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss and its named parts."""
@@ -64,28 +66,40 @@ class Recipe(Protocol):
         """Data and settings, as JSON takes them: kept in the checkpoint, and later on the card."""
 
 
-def train(recipe: Recipe, settings: LoopSettings, folder: Path, resume: bool = False) -> TrainingState:
+def train(
+    recipe: Recipe, settings: LoopSettings, folder: Path, resume: bool = False, peers: Peers = ALONE
+) -> TrainingState:
     """Train the recipe's network up to `settings.steps` in `folder`; the state's `average` is what to use.
 
-    `resume` goes on from the checkpoint in `folder`, if there is one, as if the run had never stopped.
-    RequestError where a checkpoint is there and `resume` was not asked for.
+    `resume` goes on from the checkpoint in `folder`, if there is one, as if the run had never stopped. Of several
+    `peers`, rank 0 alone reads and writes there; a step takes a batch of each. RequestError where a checkpoint is
+    there and `resume` was not asked for, and where a step's loss is not finite: the checkpoint is then of before.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    state = TrainingState(recipe.network, settings, recipe.describe())
-    path = folder / CHECKPOINT
-    if path.exists() and not resume:
-        raise RequestError(f"{folder} holds a checkpoint: resume from it, or name another folder")
-    if path.exists():
-        state.load(path)
-    run_steps(recipe, state, settings, folder)
-    state.save(path)
+    state = TrainingState(recipe.network, settings, recipe.describe(), peers.count)
+    first = peers.rank == 0
+    if first:
+        prepare_folder(folder, resume)
+    if first and (folder / CHECKPOINT).exists():
+        state.load(folder / CHECKPOINT)
+    if peers.count > 1:
+        state.restore(*peers.share((state.step, state.phases, state.tensors(torch.device("cpu")))))
+    run_steps(recipe, state, settings, folder, peers)
+    if first:
+        state.save(folder / CHECKPOINT)
     return state
+
+
+def prepare_folder(folder: Path, resume: bool) -> None:
+    """Make the folder of a run. RequestError where a checkpoint is there that nobody asked to go on from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / CHECKPOINT).exists() and not resume:
+        raise RequestError(f"{folder} holds a checkpoint: resume from it, or name another folder")
 
 
 class TrainingState:
     """All that a step changes: weights, their moving average, the optimiser's moments, the count of steps."""
 
-    def __init__(self, network: nn.Module, settings: LoopSettings, recipe: dict[str, Any]) -> None:
+    def __init__(self, network: nn.Module, settings: LoopSettings, recipe: dict[str, Any], workers: int = 1) -> None:
         self.device = choose_device(settings.device)
         self.network = move(network, self.device)
         self.average = deepcopy(self.network).eval().requires_grad_(False)
@@ -93,15 +107,16 @@ class TrainingState:
         self.settings = settings
         self.step = 0
         phase = {"from_step": 0, "loop": asdict(settings), "recipe": recipe}
+        phase |= {"workers": workers} if workers > 1 else {}
         self.phases = [json.loads(json.dumps(phase))]  # as it will be read back, to compare
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything but the count of steps, by name; contiguous, so that it can be written."""
+    def tensors(self, device: torch.device | None = None) -> dict[str, Tensor]:
+        """Everything but the count of steps, by name; contiguous, so that it can be written or sent."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
         for index, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
-        return {name: value.detach().contiguous() for name, value in tensors.items()}
+        return {name: value.detach().to(device).contiguous() for name, value in tensors.items()}
 
     def save(self, path: Path) -> None:
         """One file, replaced at once: a run killed while saving keeps the checkpoint before."""
@@ -113,9 +128,14 @@ class TrainingState:
     def load(self, path: Path) -> None:
         """Weights, average, moments and step of a checkpoint of the same network."""
         with safe_open(path, "pt") as file:
-            self.step = int(file.metadata()["step"])
-            self.phases = join_phases(json.loads(file.metadata()["phases"]), self.phases[0], self.step)
+            step = int(file.metadata()["step"])
+            phases = join_phases(json.loads(file.metadata()["phases"]), self.phases[0], step)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        self.restore(step, phases, tensors)
+
+    def restore(self, step: int, phases: list[dict[str, Any]], tensors: dict[str, Tensor]) -> None:
+        """Stand where another state of the same network stood."""
+        self.step, self.phases = step, phases
         self.network.load_state_dict(strip(tensors, "network."))
         self.average.load_state_dict(strip(tensors, "average."))
         moments: dict[int, dict[str, Tensor]] = {}
@@ -124,15 +144,25 @@ class TrainingState:
             moments.setdefault(int(index), {})[moment] = value
         self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
 
-    def apply(self, loss: Tensor) -> None:
-        """One step of the optimiser and of the moving average."""
+    def apply(self, losses: Mapping[str, Tensor], peers: Peers = ALONE) -> tuple[dict[str, Tensor], Tensor]:
+        """One step of the optimiser and of the moving average, down the gradient of `losses["loss"]`.
+
+        Returns the losses and the norm of the gradient, as means over the peers.
+        """
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.settings)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
+        losses["loss"].backward()
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        means = peers.average(trained, losses)
+        norm = nn.utils.clip_grad_norm_(trained, self.settings.clip_norm)
         self.optimiser.step()
         self.step += 1
+        self.follow()
+        return means, norm
+
+    def follow(self) -> None:
+        """Move the average towards the network's values now."""
         decay = min(self.settings.average_decay, self.step / (self.step + 10))  # first steps soon forgotten
         with torch.no_grad():
             # Running statistics are averaged too: those of the network now are not those of its average.
@@ -146,39 +176,44 @@ class TrainingState:
 
 def join_phases(earlier: list[dict[str, Any]], now: dict[str, Any], step: int) -> list[dict[str, Any]]:
     """The phases of a run, one more where it is resumed with other settings or data."""
-    same = all(earlier[-1][part] == now[part] for part in ("loop", "recipe"))
+    same = {**earlier[-1], "from_step": 0} == now
     return earlier if same else [*earlier, {**now, "from_step": step}]
 
 
-def run_steps(recipe: Recipe, state: TrainingState, settings: LoopSettings, folder: Path) -> None:
+def run_steps(recipe: Recipe, state: TrainingState, settings: LoopSettings, folder: Path, peers: Peers) -> None:
     """The steps from the state's own to the last, with progress on stderr."""
-    saved = time.monotonic()
-    log = LossLog(folder / LOSSES)
-    bar = tqdm(total=settings.steps, initial=state.step, unit="step", mininterval=10)
-    for batch in draw_ahead(recipe, state.step, settings.steps):
+    saved, first = time.monotonic(), peers.rank == 0
+    log = LossLog(folder if first else None)
+    bar = tqdm(total=settings.steps, initial=state.step, unit="step", mininterval=10, disable=not first)
+    for batch in draw_ahead(recipe, state.step, settings.steps, peers):
         on_device = {name: place(value, state.device) for name, value in batch.items()}
         with autocast(state.device, settings.precision):
             loss, parts = recipe.loss(state.network, on_device, state.step)
-        state.apply(loss)
+        log.add(state.step + 1, *state.apply({"loss": loss, **parts}, peers))
         bar.update()
-        log.add({"loss": loss, **parts})
         if state.step % settings.log_steps == 0:
+            log.check()
             bar.set_postfix(log.write(state.step), refresh=False)
-        if state.step % settings.sheet_steps == 0:
+        if first and state.step % settings.sheet_steps == 0:
+            log.check()
+            log.draw()
             write_sheet(folder / f"sheet-{state.step:06d}.png", recipe.sheet(state.average))
-        if time.monotonic() - saved > settings.checkpoint_seconds:
+        if first and time.monotonic() - saved > settings.checkpoint_seconds:
+            log.check()
             state.save(folder / CHECKPOINT)
             saved = time.monotonic()
+    log.check()
+    log.draw()
     bar.close()
 
 
-def draw_ahead(recipe: Recipe, start: int, end: int) -> Iterator[dict[str, Tensor]]:
-    """The batches of the steps, the next one drawn in a thread while this one is used."""
+def draw_ahead(recipe: Recipe, start: int, end: int, peers: Peers) -> Iterator[dict[str, Tensor]]:
+    """This process's batches of the steps, the next one drawn in a thread while this one is used."""
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(recipe.draw, start)
+        coming = pool.submit(recipe.draw, start * peers.count + peers.rank)
         for step in range(start, end):
             batch = coming.result()
-            coming = pool.submit(recipe.draw, step + 1)
+            coming = pool.submit(recipe.draw, (step + 1) * peers.count + peers.rank)
             yield batch
 
 
@@ -189,29 +224,6 @@ def learning_rate(step: int, settings: LoopSettings) -> float:
     progress = min(1.0, (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps))
     cosine = (1 + math.cos(math.pi * progress)) / 2
     return settings.final_learning_rate + (settings.learning_rate - settings.final_learning_rate) * cosine
-
-
-class LossLog:
-    """Means of the losses since the last line, one line of JSON at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.sums: dict[str, Tensor] = {}
-        self.count = 0
-
-    def add(self, losses: dict[str, Tensor]) -> None:
-        self.sums = {name: value.detach() + self.sums.get(name, 0) for name, value in losses.items()}
-        self.count += 1
-
-    def write(self, step: int) -> dict[str, float]:
-        """Append the means. RequestError where they are not finite, before a checkpoint keeps them."""
-        means = {name: round(float(value) / self.count, 5) for name, value in self.sums.items()}
-        if not math.isfinite(means["loss"]):
-            raise RequestError(f"the loss is not finite at step {step}: lower the learning rate and resume")
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": step, "time": round(time.time(), 1), **means}) + "\n")
-        self.sums, self.count = {}, 0
-        return means
 
 
 def write_sheet(path: Path, image_CHW: Tensor) -> None:
