@@ -70,7 +70,8 @@ def render_curves(title: str, curves: Sequence[Curve]) -> str:
 
 def draw_chart(curve: Curve, steps: int) -> Chart:
     """The chart of a curve, from step 0 to `steps`."""
-    axis = Axis(0, max(1, steps), max(1, nice_step(max(1, steps))))
+    # A half more, so that the ticks' numbers, longer than a score's, keep apart.
+    axis = Axis(0, max(1, steps), max(1, nice_step(1.5 * max(1, steps))))
     values = [value for _, value in curve.finite]
     if not values:
         return Chart(curve.name, Markup(""), draw_axis(axis), MISSING, MISSING, MISSING, "no numbers")
