@@ -180,7 +180,7 @@ def train_adain(
     """Train the compact AdaIN network: checkpoints, losses.jsonl and sample sheets in the run's folder."""
     from pipelines import train
 
-    state = train.train_adain(train.read_training(photos, art, perceptual, recipe, steps), output, resume)
+    state = train.train_stylizer("adain", train.read_training(photos, art, perceptual, recipe, steps), output, resume)
     typer.echo(f"{state.step} steps; the run is in {output}")
 
 

@@ -15,7 +15,6 @@ from tasks.encoders.clip import open_clip_model
 from tasks.encoders.vgg import NormalisedVgg, StudentVgg, open_perceptual
 from tasks.methods.adain.small import build_small
 from tasks.records import RequestError
-from tasks.training.adain import AdainRecipe, AdainSettings, Perceptual
 from tasks.training.clip import ClipRecipe, ClipSettings, save_clip
 from tasks.training.clip_figures import measure_clip
 from tasks.training.data import load_pictures
@@ -24,6 +23,7 @@ from tasks.training.figures import measure
 from tasks.training.loop import LoopSettings, TrainingState, choose_device, train
 from tasks.training.renderings.catalogue import RENDERINGS
 from tasks.training.renders import RenderSettings, open_renders
+from tasks.training.stylizer import Perceptual, StylizerRecipe, StylizerSettings
 from tasks.weights.loading import load_tensors
 
 CONTENT_LEVELS = 4  # the content loss reads relu3_1 and relu4_1
@@ -32,7 +32,7 @@ Vgg = NormalisedVgg | StudentVgg
 
 
 @dataclass(frozen=True)
-class AdainTraining:
+class StylizerTraining:
     """What to train the compact AdaIN network on, and how.
 
     `perceptual` names one VGG that reaches relu4_1, or two: an exact one for the levels it has and a cheap,
@@ -42,13 +42,14 @@ class AdainTraining:
     photos: Sequence[str | Path]
     art: Sequence[str | Path]
     perceptual: Sequence[str | Path]
-    recipe: AdainSettings = field(default_factory=AdainSettings)
+    recipe: StylizerSettings = field(default_factory=StylizerSettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
 
 
-def train_adain(training: AdainTraining, output: str | Path, resume: bool = False) -> TrainingState:
+def train_stylizer(name: str, training: StylizerTraining, output: str | Path, resume: bool = False) -> TrainingState:
     """Train in the folder `output`: checkpoint, losses.jsonl and sheets; goes on from there with `resume`."""
-    recipe = AdainRecipe(
+    recipe = StylizerRecipe(
+        name,
         load_pictures(training.photos),
         load_pictures(training.art),
         open_networks(training.perceptual),
@@ -59,7 +60,7 @@ def train_adain(training: AdainTraining, output: str | Path, resume: bool = Fals
 
 
 def export_adain(
-    run: str | Path, folder: str | Path, unseen: AdainTraining, about: dict[str, Any] | None = None
+    run: str | Path, folder: str | Path, unseen: StylizerTraining, about: dict[str, Any] | None = None
 ) -> Path:
     """Write `adain-small` and its card to `folder`, with figures on the pictures and networks of `unseen`."""
     tensors, _ = read_average(Path(run))
@@ -75,13 +76,13 @@ def export_adain(
 
 def read_training(
     photos: Sequence[Path], art: Sequence[Path], perceptual: Sequence[Path], recipe: Path | None, steps: int | None
-) -> AdainTraining:
+) -> StylizerTraining:
     """Settings from YAML with `recipe:` and `loop:`, each a mapping; `steps` over the latter's.
 
     Raises RequestError naming the setting that does not exist or is of the wrong type.
     """
-    settings = read_recipe(recipe, steps, recipe=AdainSettings, loop=LoopSettings)
-    return AdainTraining(photos, art, perceptual, **settings)
+    settings = read_recipe(recipe, steps, recipe=StylizerSettings, loop=LoopSettings)
+    return StylizerTraining(photos, art, perceptual, **settings)
 
 
 @dataclass(frozen=True)

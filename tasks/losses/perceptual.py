@@ -6,6 +6,7 @@ N images, C channels, H and W pixels, P positions, D directions; a list of featu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from tasks.encoders.statistics import EPSILON, channel_moments, channel_statistics, normalise_channels
 
 Features = Sequence[Tensor]
+STABILITY = 9e-4  # SSIM's second constant, (0.03 L)^2 where pixels go to L = 1
 
 
 def feature_loss(output_NCHW: Tensor, target_NCHW: Tensor) -> Tensor:
@@ -111,6 +113,21 @@ def structure_losses(outputs_NCHW: Tensor, contents_NCHW: Tensor) -> Tensor:
     first, second = first - first.mean(1, keepdim=True), second - second.mean(1, keepdim=True)
     covariance = (first * second).mean(1)
     return 1 - 2 * covariance / (first.square().mean(1) + second.square().mean(1) + 1e-3)
+
+
+def window_structure_losses(outputs_NCHW: Tensor, contents_NCHW: Tensor, window: int = 7) -> Tensor:
+    """`structure_losses` in windows of that many pixels, averaged over the picture: N.
+
+    Where SSIM is measured, that is with its default window (scikit-image), brightness left out.
+    """
+    pool = partial(F.avg_pool2d, kernel_size=window, stride=2)
+    with torch.autocast(outputs_NCHW.device.type, enabled=False):  # differences of squares need float32
+        first, second = (luminance(images.float())[:, None] for images in (outputs_NCHW, contents_NCHW))
+        first_mean, second_mean = pool(first), pool(second)
+        covariance = pool(first * second) - first_mean * second_mean
+        variances = pool(first.square()) - first_mean.square() + pool(second.square()) - second_mean.square()
+        similar = (2 * covariance + STABILITY) / (variances + STABILITY)
+    return 1 - similar.flatten(1).mean(1)
 
 
 def luminance(images_NCHW: Tensor) -> Tensor:

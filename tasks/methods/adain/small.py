@@ -35,6 +35,10 @@ class SmallStylizer(nn.Module):
         """Row n of the contents in the style of row n of the styles (their sizes may differ); not clamped."""
         return self.render(self.content_encoder(contents_NCHW), self.represent(styles_NCHW), alpha)
 
+    def reconstruct(self, images_NCHW: Tensor) -> Tensor:
+        """Images encoded and decoded with no style; not clamped."""
+        return self.decoder(self.content_encoder(images_NCHW))
+
     def represent(self, styles_NCHW: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Mean and deviation at each depth, the finest first: 384 numbers a style picture."""
         return [channel_statistics(features_NCHW) for features_NCHW in self.style_encoder(styles_NCHW)]

@@ -10,55 +10,55 @@ import pytest
 import torch
 from PIL import Image
 
-from pipelines.train import AdainTraining, export_adain, train_adain
+from pipelines.train import StylizerTraining, export_adain, train_stylizer
 from tasks.methods.adain.small import build_small
 from tasks.records import RequestError
-from tasks.training.adain import AdainRecipe, AdainSettings
 from tasks.training.loop import LoopSettings, learning_rate
+from tasks.training.stylizer import StylizerRecipe, StylizerSettings
 from tasks.weights.loading import load_tensors
 
 LOOP = LoopSettings(steps=6, warmup_steps=2, log_steps=2, sheet_steps=6, device="cpu", precision="float32")
-RECIPE = AdainSettings(batch=2, crop=32, wasserstein_weight=0.5, positions=64, directions=4)
+RECIPE = StylizerSettings(batch=2, crop=32, wasserstein_weight=0.5, positions=64, directions=4)
 
 
 @pytest.fixture
-def training(photos: Path, art: Path, vgg: Path) -> AdainTraining:
-    return AdainTraining([photos], [art], [vgg], RECIPE, LOOP)
+def training(photos: Path, art: Path, vgg: Path) -> StylizerTraining:
+    return StylizerTraining([photos], [art], [vgg], RECIPE, LOOP)
 
 
-def with_loop(training: AdainTraining, **changes: object) -> AdainTraining:
+def with_loop(training: StylizerTraining, **changes: object) -> StylizerTraining:
     return replace(training, loop=replace(training.loop, **changes))  # type: ignore[arg-type]
 
 
-def stop_at(training: AdainTraining, step: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def stop_at(training: StylizerTraining, step: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run until a step's batch is drawn, then die as a killed process would, its last checkpoint on disk."""
-    original = AdainRecipe.draw
+    original = StylizerRecipe.draw
 
-    def die(recipe: AdainRecipe, at: int) -> dict[str, torch.Tensor]:
+    def die(recipe: StylizerRecipe, at: int) -> dict[str, torch.Tensor]:
         if at == step:
             raise KeyboardInterrupt
         return original(recipe, at)
 
     with monkeypatch.context() as patch:
-        patch.setattr(AdainRecipe, "draw", die)
+        patch.setattr(StylizerRecipe, "draw", die)
         with pytest.raises(KeyboardInterrupt):
-            train_adain(with_loop(training, checkpoint_seconds=0), folder)
+            train_stylizer("adain", with_loop(training, checkpoint_seconds=0), folder)
 
 
 def test_a_resumed_run_equals_one_that_never_stopped(
-    training: AdainTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    training: StylizerTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train_adain(training, tmp_path / "whole")
+    whole = train_stylizer("adain", training, tmp_path / "whole")
     stop_at(training, 4, tmp_path / "stopped", monkeypatch)
-    resumed = train_adain(training, tmp_path / "stopped", resume=True)
+    resumed = train_stylizer("adain", training, tmp_path / "stopped", resume=True)
     assert resumed.step == whole.step == 6
     expected = whole.tensors()
     for name, tensor in resumed.tensors().items():
         assert torch.equal(tensor, expected[name]), name
 
 
-def test_a_run_learns_logs_and_draws_a_sheet(training: AdainTraining, tmp_path: Path) -> None:
-    train_adain(with_loop(training, steps=60, log_steps=10, sheet_steps=60), tmp_path / "run")
+def test_a_run_learns_logs_and_draws_a_sheet(training: StylizerTraining, tmp_path: Path) -> None:
+    train_stylizer("adain", with_loop(training, steps=60, log_steps=10, sheet_steps=60), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "losses.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [10, 20, 30, 40, 50, 60]
     assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
@@ -67,22 +67,22 @@ def test_a_run_learns_logs_and_draws_a_sheet(training: AdainTraining, tmp_path: 
         assert sheet.size == (5 * 256, 5 * 256)  # four pictures of each kind, and their margins
 
 
-def test_a_folder_with_a_checkpoint_is_not_overwritten(training: AdainTraining, tmp_path: Path) -> None:
-    train_adain(with_loop(training, steps=1), tmp_path / "run")
+def test_a_folder_with_a_checkpoint_is_not_overwritten(training: StylizerTraining, tmp_path: Path) -> None:
+    train_stylizer("adain", with_loop(training, steps=1), tmp_path / "run")
     with pytest.raises(RequestError, match="holds a checkpoint"):
-        train_adain(training, tmp_path / "run")
+        train_stylizer("adain", training, tmp_path / "run")
 
 
-def test_weights_that_are_no_vgg_are_a_request_error(training: AdainTraining, tmp_path: Path) -> None:
+def test_weights_that_are_no_vgg_are_a_request_error(training: StylizerTraining, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train_adain(with_loop(training, steps=1), run)
+    train_stylizer("adain", with_loop(training, steps=1), run)
     with pytest.raises(RequestError, match="perceptual weights"):
-        train_adain(replace(training, perceptual=[run / "checkpoint.safetensors"]), tmp_path / "other")
+        train_stylizer("adain", replace(training, perceptual=[run / "checkpoint.safetensors"]), tmp_path / "other")
 
 
-def test_an_exported_network_is_the_average_within_half_precision(training: AdainTraining, tmp_path: Path) -> None:
+def test_an_exported_network_is_the_average_within_half_precision(training: StylizerTraining, tmp_path: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "embedded"
-    state = train_adain(training, run)
+    state = train_stylizer("adain", training, run)
     path = export_adain(run, folder, training, {"data": "stripes"})
     network = build_small(load_tensors(path))
     images, styles = torch.rand(2, 3, 32, 40), torch.rand(2, 3, 24, 24)
@@ -98,11 +98,11 @@ def test_an_exported_network_is_the_average_within_half_precision(training: Adai
     assert card["figures"]["stylized"]["structure"] < 1
 
 
-def test_resuming_with_other_settings_is_written_down(training: AdainTraining, tmp_path: Path) -> None:
-    train_adain(with_loop(training, steps=2), tmp_path)
-    state = train_adain(with_loop(training, steps=3), tmp_path, resume=True)
+def test_resuming_with_other_settings_is_written_down(training: StylizerTraining, tmp_path: Path) -> None:
+    train_stylizer("adain", with_loop(training, steps=2), tmp_path)
+    state = train_stylizer("adain", with_loop(training, steps=3), tmp_path, resume=True)
     assert [phase["from_step"] for phase in state.phases] == [0, 2]
-    again = train_adain(with_loop(training, steps=3), tmp_path, resume=True)
+    again = train_stylizer("adain", with_loop(training, steps=3), tmp_path, resume=True)
     assert again.phases == state.phases
 
 

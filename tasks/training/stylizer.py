@@ -1,11 +1,11 @@
-"""The recipe that trains the compact AdaIN network: what it sees at each step and the losses that judge it.
+"""The recipe that trains a compact stylizer: what it sees at each step and the losses that judge it.
 
 N images, C channels, H and W pixels; a level is a relu{k}_1 of a VGG.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,24 +13,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tasks.encoders.statistics import channel_statistics
+from tasks.losses.adaattn import attended_style
 from tasks.losses.perceptual import (
+    Features,
     draw_directions,
+    feature_loss,
     identity_loss,
     moment_distances,
     normalised_content_loss,
     sliced_wasserstein,
     total_variation,
+    window_structure_losses,
 )
-from tasks.methods.adain.small import SmallStylizer, transfer_statistics
+from tasks.methods.adaattn.small import SmallAdaAttN
+from tasks.methods.adain.small import SmallStylizer
+from tasks.methods.style_kernel.small import SmallStyleKernel, Switches
+from tasks.records import RequestError
 from tasks.training.data import Pictures, centre_square, draw_crops, step_generator
 from tasks.training.loop import move
+from tasks.weights.loading import load_tensors
+from tasks.weights.references import resolve
 
 SHEET_SIZE = 256
 
 
 @dataclass(frozen=True)
-class AdainSettings:
+class StylizerSettings:
     """The recipe's numbers. Style terms are in units of how far two random pictures of the art are apart."""
 
     batch: int = 4
@@ -46,6 +54,12 @@ class AdainSettings:
     wasserstein_weight: float = 0.0  # of sliced Wasserstein distances among the style terms
     identity_weight: float = 10.0
     variation_weight: float = 0.1
+    local_weight: float = 0.0  # of relu3_1 and relu4_1 against what attention makes of the style (AdaAttN's local loss)
+    structure_weight: float = 0.0  # of contrast and structure of the luminance, the terms of SSIM
+    adversarial_weight: float = 0.0  # of a discriminator of patches at three scales
+    transport_weight: float = 0.0  # of the relaxed earth mover's distance of relu3_1 and relu4_1
+    ablated: float = 0.0  # share of steps with a switch of style_kernel turned off, each alike often
+    start: str | None = None  # weights whose tensors of equal names are the first ones: embedded:adain-small
     recolour: float = 0.3  # share of style crops with changed colours
     directions: int = 32  # of the sliced distance, a level
     positions: int = 1_024  # of the sliced distance, a level, drawn at random where there are more
@@ -79,20 +93,32 @@ class Perceptual:
         return self
 
 
-class AdainRecipe:
+# Each takes contents and styles NCHW, row by row, and gives images; its `reconstruct` takes images alone.
+NETWORKS: dict[str, Callable[[], SmallStylizer | SmallAdaAttN | SmallStyleKernel]] = {
+    "adain": SmallStylizer,
+    "adaattn": SmallAdaAttN,
+    "style_kernel": SmallStyleKernel,
+}
+ABLATIONS = ({"gated": False}, {"shuffled": False}, {"taps": 3}, {"taps": 1})
+
+
+class StylizerRecipe:
     """Content by normalised features, style by statistics, and pictures that must survive their own style."""
 
     def __init__(
         self,
+        name: str,
         photos: Pictures,
         art: Pictures,
         perceptual: Perceptual,
-        settings: AdainSettings,
+        settings: StylizerSettings,
         device: torch.device,
     ) -> None:
         torch.manual_seed(settings.seed)
-        self.network = SmallStylizer()
-        self.settings = settings
+        self.name, self.settings = name, settings
+        self.network = NETWORKS[name]()
+        if settings.start:
+            start_from(self.network, load_tensors(resolve(settings.start)))
         self.perceptual, self.device = perceptual.to(device), device
         self.photos, self.shown_photos = photos.split(every=25)
         self.art, self.shown_art = art.split(every=12)
@@ -101,7 +127,7 @@ class AdainRecipe:
     def describe(self) -> dict[str, Any]:
         """Counts of pictures and the settings."""
         counts = {"photos": len(self.photos), "art": len(self.art)}
-        return {**asdict(self.settings), **counts}
+        return {"network": self.name, **asdict(self.settings), **counts}
 
     def draw(self, step: int) -> dict[str, Tensor]:
         """Content and style crops of a step, N3HW in [0, 1]."""
@@ -115,50 +141,51 @@ class AdainRecipe:
 
     def loss(self, network: nn.Module, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum and its parts, on N contents in N styles and N pictures that should not change."""
-        assert isinstance(network, SmallStylizer)
         contents_NCHW, styles_NCHW = batch["contents"], batch["styles"]
-        outputs_NCHW, unchanged_NCHW, originals_NCHW = self.render(network, contents_NCHW, styles_NCHW, step)
+        outputs_NCHW = network(contents_NCHW, styles_NCHW, **self.switches(step))
         with torch.no_grad():
-            wanted_content = self.perceptual.content(contents_NCHW)
             wanted_style, _ = self.perceptual.style_and_content(styles_NCHW)
+            contents, wanted_content = self.perceptual.style_and_content(contents_NCHW)
         style, content = self.perceptual.style_and_content(outputs_NCHW)
+        settings = self.settings
         parts = {
-            "content": self.content_loss(content, wanted_content),
-            "style": self.style_loss(style, wanted_style, step),
-            "identity": identity_loss(unchanged_NCHW, originals_NCHW),
-            "variation": total_variation(outputs_NCHW),
+            "content": (settings.content_weight, lambda: self.content_loss(content, wanted_content)),
+            "style": (self.style_weight(step), lambda: self.style_loss(style, wanted_style, step)),
+            "identity": (settings.identity_weight, lambda: self.identity_loss(network, batch, step)),
+            "variation": (settings.variation_weight, lambda: total_variation(outputs_NCHW)),
+            "local": (settings.local_weight, lambda: self.local_loss(style, contents, wanted_style)),
+            "structure": (
+                settings.structure_weight,
+                lambda: window_structure_losses(outputs_NCHW, contents_NCHW).mean(),
+            ),
         }
-        weights = {
-            "content": self.settings.content_weight,
-            "style": self.style_weight(step),
-            "identity": self.settings.identity_weight,
-            "variation": self.settings.variation_weight,
-        }
-        return torch.stack([weights[name] * part for name, part in parts.items()]).sum(), parts
+        losses = {name: (weight, loss()) for name, (weight, loss) in parts.items() if weight}
+        total = torch.stack([weight * loss for weight, loss in losses.values()]).sum()
+        return total, {name: loss for name, (_, loss) in losses.items()}
 
-    def render(
-        self, network: SmallStylizer, contents_NCHW: Tensor, styles_NCHW: Tensor, step: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Stylized contents; half as many pictures that should come back unchanged; those pictures.
+    def switches(self, step: int) -> dict[str, Any]:
+        """Now and then a part of the network is off, so that an ablation renders with a network that knows of it."""
+        generator = step_generator(self.settings.seed, step, 3)
+        if generator.random() >= self.settings.ablated:
+            return {}
+        return {"switches": Switches(**ABLATIONS[generator.integers(len(ABLATIONS))])}
 
-        Half of the latter are in their own style, half decoded with no transfer (alpha 0); art on odd steps.
-        """
-        count = max(2, len(contents_NCHW) // 2)
-        half = count // 2
-        originals_NCHW = (styles_NCHW if step % 2 else contents_NCHW)[:count]
-        contents = network.content_encoder(contents_NCHW)
-        sources = network.content_encoder(originals_NCHW) if step % 2 else contents
-        references_NCHW = torch.cat([styles_NCHW, originals_NCHW[:half]])
-        styles = [channel_statistics(level) for level in network.style_encoder(references_NCHW)]
-        levels = []
-        for content, source, (mean_NC, deviation_NC) in zip(contents, sources, styles, strict=True):
-            batch = len(content)
-            stylized = transfer_statistics(content, mean_NC[:batch], deviation_NC[:batch])
-            own = transfer_statistics(source[:half], mean_NC[batch:], deviation_NC[batch:])
-            levels.append(torch.cat([stylized, own, source[half:count].float()]))
-        sizes = [len(contents_NCHW), len(originals_NCHW)]
-        outputs_NCHW, unchanged_NCHW = network.decoder(levels).split(sizes)
-        return outputs_NCHW, unchanged_NCHW, originals_NCHW
+    def identity_loss(self, network: nn.Module, batch: dict[str, Tensor], step: int) -> Tensor:
+        """Pictures in their own style, and with none, against themselves; art on odd steps."""
+        originals_NCHW = batch["styles" if step % 2 else "contents"]
+        half = max(1, len(originals_NCHW) // 4)
+        own_NCHW, plain_NCHW = originals_NCHW[:half], originals_NCHW[half : 2 * half]
+        assert isinstance(network, SmallStylizer | SmallAdaAttN | SmallStyleKernel)
+        same = identity_loss(network(own_NCHW, own_NCHW), own_NCHW)
+        return (same + identity_loss(network.reconstruct(plain_NCHW), plain_NCHW)) / 2
+
+    def local_loss(self, outputs: Features, contents: Features, styles: Features) -> Tensor:
+        """AdaAttN's at relu3_1 and relu4_1, each in units of the squared distance of its target to the content."""
+        losses = []
+        for level in (2, 3):
+            wanted_NCHW = attended_style(contents, styles, level)
+            losses.append(feature_loss(outputs[level], wanted_NCHW) / feature_loss(contents[level], wanted_NCHW))
+        return torch.stack(losses).mean()
 
     def content_loss(self, outputs: Sequence[Tensor], contents: Sequence[Tensor]) -> Tensor:
         """relu4_1 and, weighted less, relu3_1, both normalised: colour and contrast are free."""
@@ -220,6 +247,18 @@ class AdainRecipe:
             outputs_NCHW = network(repeated_NCHW, torch.stack(styles).to(self.device)).cpu()
             rows.append(torch.cat([content, *outputs_NCHW], dim=2))
         return torch.cat(rows, dim=1)
+
+
+def start_from(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network the tensors of its own names and shapes; others keep their first values.
+
+    Raises RequestError where there are none.
+    """
+    own = network.state_dict()
+    shared = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
+    if not shared:
+        raise RequestError("recipe.start names weights with no tensor of this network: name those of a compact one.")
+    network.load_state_dict({**own, **shared})
 
 
 def spread(items: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
