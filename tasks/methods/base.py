@@ -14,11 +14,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Reference:
-    """One picture (float32 RGB in [0, 1]) or one text that a style is made of, and its weight (> 0)."""
+    """One picture (float32 RGB in [0, 1]) or one text that a style is made of, and its weight (> 0).
+
+    `mask_HW` in [0, 1] says where in a content the reference counts, of any size: it is stretched over the content.
+    """
 
     weight: float = 1.0
     image_CHW: Tensor | None = None
     text: str | None = None
+    mask_HW: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,10 @@ class Content:
     width: int
 
     def rows(self, index_P: Tensor) -> Content:
-        """The rows named by an int64 index, in that order; a row may come more than once."""
+        """The rows named by an int64 index, in that order; a row may come more than once. All in order: no copy."""
+        count = len(next(iter(self.tensors.values())))
+        if index_P.tolist() == list(range(count)):
+            return self
         picked = {name: tensor.index_select(0, index_P) for name, tensor in self.tensors.items()}
         return Content(picked, self.height, self.width)
 

@@ -14,7 +14,8 @@ class Settings(BaseModel):
     """Settings of one method, as in a job file. A subclass says which of its fields each verb reads.
 
     A field that no verb reads must be one of `weight_fields`: the weights' digest stands for those, wherever
-    settings go into a key. `text_fields` are read where a style has a text, and only then are part of its keys.
+    settings go into a key. `text_fields` are read where a style has a text, and only then are part of its keys;
+    `resource_fields` are part of none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -26,7 +27,9 @@ class Settings(BaseModel):
     render_reads: ClassVar[frozenset[str]]
     weight_fields: ClassVar[frozenset[str]] = frozenset({"weights"})
     text_fields: ClassVar[frozenset[str]] = frozenset()
+    resource_fields: ClassVar[frozenset[str]] = frozenset()  # bound memory or time, change no pixels
     accepts_texts: ClassVar[bool] = False
+    accepts_masks: ClassVar[bool] = False
     needs_pictures: ClassVar[bool] = True
 
     name: str
@@ -34,7 +37,7 @@ class Settings(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         read = cls.represent_reads | cls.encode_reads | cls.render_reads
-        fields = cls.model_fields.keys() - {"name"} - cls.weight_fields - cls.text_fields
+        fields = cls.model_fields.keys() - {"name"} - cls.weight_fields - cls.text_fields - cls.resource_fields
         if read != fields:
             raise TypeError(f"{cls.__name__}: no verb reads, or no field is, {sorted(read ^ fields)}")
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tasks.encoders.statistics import channel_statistics
 from tasks.images.padding import crop_back, pad_to_stride
@@ -27,8 +26,8 @@ from tasks.methods.adain.transfer import (
     scale_and_shift,
     stack_statistics,
 )
-from tasks.methods.base import Content, Pairs, Reference, Representation, Style
-from tasks.samples.photographs import neutral_photographs
+from tasks.methods.base import Content, Pairs, Representation, Style
+from tasks.methods.pictures import Pictures, from_bytes, to_bytes
 
 CPU_PIXELS_AT_ONCE = 512 * 512  # eight pictures of 481x321 at once took 128 ms each, one by one 75 (NOTES.md)
 
@@ -46,7 +45,7 @@ class AdaIn:
 
     def __init__(self, settings: AdainSettings, backbone: Backbone, device: torch.device) -> None:
         self.settings, self.backbone, self.device = settings, backbone, device
-        self.painted: dict[str, Tensor] = {}  # pictures of texts, by text
+        self.pictures = Pictures(settings.style_size, settings.texts, self.stylize, device)
 
     @torch.inference_mode()
     def represent(self, styles: Sequence[Style]) -> list[Representation]:
@@ -56,7 +55,7 @@ class AdaIn:
         `picture0`, ... (uint8, 3HW), and their `weights`. The picture painted for reference k, a text, is kept as
         `painted<k>` (uint8, 3HW), with the text in the metadata.
         """
-        self._paint([reference.text for style in styles for reference in style.references if reference.text])
+        self.pictures.paint(styles)
         return [self._represent(style) for style in styles]
 
     @torch.inference_mode()
@@ -110,9 +109,8 @@ class AdaIn:
         return [slice(start, start + at_once) for start in range(0, count, at_once)]
 
     def _represent(self, style: Style) -> Representation:
-        texts = {f"painted{k}": r.text for k, r in enumerate(style.references) if r.text is not None}
-        kept = {name: to_bytes(self.painted[text]) for name, text in texts.items()}
-        pictures = [self._load_picture(reference) for reference in style.references]
+        kept, texts = self.pictures.kept(style)
+        pictures = [self.pictures.load(reference) for reference in style.references]
         if self.settings.preserve_color:
             kept |= {f"picture{i}": to_bytes(picture_3HW) for i, picture_3HW in enumerate(pictures)}
             return Representation(kept | {"weights": torch.tensor(style.weights())}, texts)
@@ -120,38 +118,12 @@ class AdaIn:
         mixed = name_statistics(mix_statistics(measured, style.weights()))
         return Representation({name: tensor.cpu() for name, tensor in mixed.items()} | kept, texts)
 
-    def _paint(self, texts: Sequence[str]) -> None:
-        """Paint pictures for the texts that have none yet, all of them together."""
-        missing = [text for text in dict.fromkeys(texts) if text not in self.painted]
-        if not missing:
-            return
-        # Only here: open_clip takes seconds to import, and styles of pictures need none of it.
-        from tasks.encoders.clip import open_clip_model
-        from tasks.methods.text_pictures import paint_texts
-
-        with torch.inference_mode(False):
-            encoder = open_clip_model(self.settings.texts.clip, str(self.device))
-            pictures_T3SS = paint_texts(missing, self.stylize, encoder, neutral_photographs(), self.settings.texts)
-        self.painted |= dict(zip(missing, pictures_T3SS, strict=True))
-
     def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
         """Row n of the contents in the style of picture n, at full strength; gradients pass to the pictures."""
         contents = self.backbone.content_features(contents_NCHW)
         pictures = self.backbone.style_features(pictures_NCHW)
         levels = [transfer_statistics(c, *channel_statistics(p)) for c, p in zip(contents, pictures, strict=True)]
         return self.backbone.decode(levels).clamp(0, 1)
-
-    def _load_picture(self, reference: Reference) -> Tensor:
-        """The picture of a reference on the device, its longest side at most `style_size`; a text's painted one."""
-        if reference.image_CHW is None:
-            assert reference.text is not None  # a reference is one or the other (tasks/styles.py)
-            return self.painted[reference.text]
-        picture_3HW = reference.image_CHW.to(self.device)
-        scale = self.settings.style_size / max(picture_3HW.shape[1:])
-        if scale >= 1:
-            return picture_3HW
-        size = [max(1, round(side * scale)) for side in picture_3HW.shape[1:]]
-        return F.interpolate(picture_3HW[None], size, mode="bilinear", antialias=True)[0].clamp_(0, 1)
 
     def _measure(self, picture_3HW: Tensor) -> Statistics:
         """The statistics of one style picture at every depth."""
@@ -173,13 +145,3 @@ class AdaIn:
         weights = rep.tensors["weights"].tolist()
         pictures = [from_bytes(rep.tensors[f"picture{i}"].to(self.device)) for i in range(len(weights))]
         return mix_statistics([self._measure(recolor(picture, colors)) for picture in pictures], weights)
-
-
-def to_bytes(picture_3HW: Tensor) -> Tensor:
-    """Eight bits a colour, on the CPU, as in the picture's file."""
-    return picture_3HW.mul(255).round_().clamp_(0, 255).to(torch.uint8).cpu()
-
-
-def from_bytes(picture_3HW: Tensor) -> Tensor:
-    """The inverse of `to_bytes`: float32 in [0, 1]."""
-    return picture_3HW.float().div_(255)

@@ -1,0 +1,130 @@
+"""The three verbs of methods that look at style pictures position by position: adaattn, style_kernel.
+
+N contents, P outputs (pairs), R references of a style, H and W pixels; h and w are padded sides.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from tasks.images.padding import crop_back, pad_to_stride
+from tasks.methods.base import Content, Pairs, Representation, Style
+from tasks.methods.local_settings import LocalSettings
+from tasks.methods.pictures import Pictures, from_bytes, to_bytes
+from tasks.methods.regions import keep_masks, weigh_positions
+
+CPU_PIXELS_AT_ONCE = 512 * 512  # as adain: more at once leaves the caches (tasks/methods/adain/NOTES.md)
+Prepared = Mapping[str, Tensor]  # of one style picture: keys, values, statistics, ...
+Prepare = Callable[[Representation], list[Prepared]]
+
+
+class Backbone(Protocol):
+    """The networks of a method, between pixels and pixels; sides of contents are multiples of the method's stride."""
+
+    def encode(self, images_NChw: Tensor) -> dict[str, Tensor]:
+        """What depends on the contents alone, each tensor's first dimension N."""
+
+    def prepare(self, picture_13HW: Tensor) -> dict[str, Tensor]:
+        """What depends on a style picture alone; sides of at least two strides."""
+
+    def render(self, content: Mapping[str, Tensor], styles: Sequence[Prepared], weights_1Rhw: Tensor) -> Tensor:
+        """All contents in one style of R prepared pictures: images_PChw, not clamped.
+
+        Weights sum to 1 over R at every position; 1R11 where they are the same everywhere.
+        """
+
+    def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
+        """Row n of the contents in the style of picture n, in [0, 1]; gradients pass to the pictures."""
+
+
+class LocalMethod:
+    """Keeps a style's pictures; what its networks make of them is made again in each actor, and kept while it fits."""
+
+    def __init__(self, settings: LocalSettings, backbone: Backbone, device: torch.device) -> None:
+        self.settings, self.backbone, self.device = settings, backbone, device
+        self.pictures = Pictures(settings.style_size, settings.texts, backbone.stylize, device)
+        self.prepared = PreparedStyles(settings.cache_megabytes * 1_000_000)
+
+    @torch.inference_mode()
+    def represent(self, styles: Sequence[Style]) -> list[Representation]:
+        """`picture<k>` (uint8, 3HW) of reference k, `painted<k>` where it is a text; `weights`, and masks if any.
+
+        Keys and values of attention are not stored: 44 MB a picture of 512x512 for the published AdaAttN.
+        """
+        self.pictures.paint(styles)
+        return [self._represent(style) for style in styles]
+
+    @torch.inference_mode()
+    def encode(self, images_NCHW: Tensor) -> Content:
+        """What the networks make of the contents, for all styles."""
+        height, width = images_NCHW.shape[-2:]
+        images_NChw = pad_to_stride(images_NCHW.to(self.device), self.settings.stride)
+        if self.device.type == "cpu":
+            images_NChw = images_NChw.contiguous(memory_format=torch.channels_last)
+        encoded = [self.backbone.encode(images_NChw[part]) for part in self._parts(len(images_NChw), height * width)]
+        return Content({name: torch.cat([part[name] for part in encoded]) for name in encoded[0]}, height, width)
+
+    @torch.inference_mode()
+    def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
+        """Stylize: images_PCHW in [0, 1]. No noise is drawn: the seeds change nothing."""
+        size = (content.height, content.width)
+        images: list[Tensor] = [torch.empty(0)] * len(pairs)
+        for index in dict.fromkeys(pairs.representations):
+            places = [place for place, of in enumerate(pairs.representations) if of == index]
+            styles = self.prepared.get(reps[index], self._prepare)
+            weights_1Rhw = weigh_positions(reps[index].tensors, size, self.settings.stride, self.device)
+            for part in self._parts(len(places), size[0] * size[1]):
+                rows = torch.tensor([pairs.contents[place] for place in places[part]], device=self.device)
+                rendered_PChw = self.backbone.render(content.rows(rows).tensors, styles, weights_1Rhw)
+                for place, image_CHW in zip(places[part], crop_back(rendered_PChw, *size), strict=True):
+                    images[place] = image_CHW
+        return torch.stack(images).clamp_(0, 1)
+
+    def _represent(self, style: Style) -> Representation:
+        painted, texts = self.pictures.kept(style)
+        pictures = {
+            f"picture{index}": to_bytes(self.pictures.load(reference))
+            for index, reference in enumerate(style.references)
+            if reference.text is None
+        }
+        return Representation(pictures | painted | keep_masks(style), texts)
+
+    def _prepare(self, rep: Representation) -> list[Prepared]:
+        """Each reference's picture through the networks, short sides mirrored to two strides."""
+        prepared: list[Prepared] = []
+        for index in range(len(rep.tensors["weights"])):
+            kept = rep.tensors.get(f"picture{index}", rep.tensors.get(f"painted{index}"))
+            assert kept is not None  # a reference is a picture or a text
+            picture_13HW = from_bytes(kept.to(self.device))[None]
+            prepared.append(self.backbone.prepare(pad_to_stride(picture_13HW, 1, 2 * self.settings.stride)))
+        return prepared
+
+    def _parts(self, count: int, pixels: int) -> list[slice]:
+        """Rows to pass through a network together: on a CPU few, so that the caches hold what lies between."""
+        at_once = max(1, CPU_PIXELS_AT_ONCE // pixels) if self.device.type == "cpu" else max(1, count)
+        return [slice(start, start + at_once) for start in range(0, count, at_once)]
+
+
+class PreparedStyles:
+    """Prepared representations up to a number of bytes; those not used for longest go first, the last one stays."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self.kept: OrderedDict[int, tuple[Representation, list[Prepared]]] = OrderedDict()
+
+    def get(self, rep: Representation, prepare: Prepare) -> list[Prepared]:
+        """What was prepared of this very representation, or is now."""
+        # By identity: a representation is never changed, and while one is kept no other can have its id.
+        kept = self.kept.pop(id(rep), None) or (rep, prepare(rep))
+        self.kept[id(rep)] = kept
+        while len(self.kept) > 1 and self.bytes() > self.most_bytes:
+            self.kept.popitem(last=False)
+        return kept[1]
+
+    def bytes(self) -> int:
+        return sum(tensor.nbytes for _, styles in self.kept.values() for style in styles for tensor in style.values())
