@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from tasks.encoders.statistics import normalise_channels
 
-MEMORY = 256 * 1024**2  # bytes for scores at once: 8,192 queries over 4,096 tokens
-LEAST_LOG = -80.0  # the logarithm of no weight at all: exp(-80) is nothing beside any other token, and finite
+MEMORY = 256 * 1000**2  # bytes for scores at once: 4,096 queries over 4,096 tokens
+SCORE_BYTES = 4 * 4  # of one score: float32, in up to four matrices: scores, mask, and two of the softmax
+LEAST_LOG = -1e15  # of no weight at all: the authors' mask (`logits` of their masked demo), below any unscaled score
 
 
 def attend(
@@ -25,29 +26,44 @@ def attend(
     *,
     scale: float = 1.0,
     thresholds_BQ: Tensor | None = None,
+    counts: Sequence[int] | None = None,
     memory: int = MEMORY,
 ) -> Tensor:
     """Values averaged by softmax(scale * queries . keys), BQC float32, never half: sums of exponents need the digits.
 
     `memory` bounds the bytes of scores that are there at once; the result does not depend on it beyond rounding, as
-    each query's softmax is its own. With thresholds, tokens that do not score above the query's own are left out; a
-    query that would be left with none keeps them all.
+    each query's softmax is its own. With thresholds, BQ, tokens that do not score above the query's own are left out; a
+    query that would be left with none keeps them all. Thresholds BQR do so region by region, for regions whose tokens
+    lie one after the other: `counts` of them.
     """
-    queries_BQD, keys_BKD, values_BKC = (tensor.float() for tensor in (queries_BQD * scale, keys_BKD, values_BKC))
-    # One matrix of scores, one of probabilities; with gradients all of them are kept anyway.
-    at_once = max(1, memory // (2 * 4 * keys_BKD.shape[0] * keys_BKD.shape[1]))
+    channels = values_BKC.shape[2]
+    # CPUs have a fused kernel, half the time and no memory for scores, where keys are as wide as values.
+    width = max(channels, keys_BKD.shape[2])
+    keys_BKD, values_BKC = (F.pad(tensor.float(), (0, width - tensor.shape[2])) for tensor in (keys_BKD, values_BKC))
+    at_once = max(1, memory // (SCORE_BYTES * keys_BKD.shape[0] * keys_BKD.shape[1]))
     with torch.autocast(queries_BQD.device.type, enabled=False):
         chunks = []
         for start in range(0, queries_BQD.shape[1], at_once):
-            chunk_BqD = queries_BQD[:, start : start + at_once]
+            chunk_BqD = queries_BQD[:, start : start + at_once].float() * scale
+            chunk_BqD = F.pad(chunk_BqD, (0, width - chunk_BqD.shape[2]))
             mask = None
             if thresholds_BQ is not None:
-                mask = _gate(chunk_BqD, keys_BKD, thresholds_BQ[:, start : start + at_once].float())
-            chunks.append(F.scaled_dot_product_attention(chunk_BqD, keys_BKD, values_BKC, mask, scale=1.0))
+                mask = _gate(chunk_BqD, keys_BKD, thresholds_BQ[:, start : start + at_once].float(), counts)
+            attended_BqC = F.scaled_dot_product_attention(chunk_BqD, keys_BKD, values_BKC, mask, scale=1.0)
+            chunks.append(attended_BqC[..., :channels])
     return torch.cat(chunks, dim=1) if len(chunks) > 1 else chunks[0]
 
 
-def _gate(queries_BQD: Tensor, keys_BKD: Tensor, thresholds_BQ: Tensor) -> Tensor:
+def _gate(queries_BQD: Tensor, keys_BKD: Tensor, thresholds_BQR: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+    """What to add to the scores, BQK, region by region."""
+    if thresholds_BQR.ndim == 2:
+        return _gate_region(queries_BQD, keys_BKD, thresholds_BQR)
+    assert counts is not None  # thresholds for each region go with the regions' numbers of tokens
+    regions = zip(keys_BKD.split(list(counts), dim=1), thresholds_BQR.unbind(2), strict=True)
+    return torch.cat([_gate_region(queries_BQD, keys_BkD, thresholds_BQ) for keys_BkD, thresholds_BQ in regions], 2)
+
+
+def _gate_region(queries_BQD: Tensor, keys_BKD: Tensor, thresholds_BQ: Tensor) -> Tensor:
     """0 for tokens that score above the threshold, minus infinity for others: BQK, added to the scores.
 
     A threshold learns by a straight-through estimator (Bengio et al., arXiv 1308.3432): what is kept counts as if
@@ -57,7 +73,7 @@ def _gate(queries_BQD: Tensor, keys_BKD: Tensor, thresholds_BQ: Tensor) -> Tenso
     kept_BQK = scores_BQK > thresholds_BQ[..., None]
     kept_BQK |= ~kept_BQK.any(dim=2, keepdim=True)
     if not torch.is_grad_enabled():
-        return torch.zeros_like(scores_BQK).masked_fill_(~kept_BQK, -torch.inf)
+        return scores_BQK.zero_().masked_fill_(~kept_BQK, -torch.inf)
     soft_BQK = torch.sigmoid(scores_BQK.detach() - thresholds_BQ[..., None])
     return (soft_BQK - soft_BQK.detach()).masked_fill(~kept_BQK, -torch.inf)
 
@@ -79,7 +95,7 @@ def attend_statistics(
 def weigh_regions(
     queries_BQD: Tensor, keys_BKD: Tensor, weights_BQR: Tensor, regions_K: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Queries and keys whose products have log(weight of the key's region at the query) added.
+    """Queries and keys whose products have log(weight of the key's region at the query) added; scale queries before.
 
     A weight w on a region's tokens multiplies their share before the softmax's normalisation, so that weights go
     continuously from one picture to another, and a mask is a weight that differs between positions. One more channel

@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from tasks.weights.loading import match_layout
 
 # Index in `vgg_normalised.pth` (53 modules) and channels of each convolution; index 0 is the 1x1 colour one.
 NORMALISED_CHANNELS = {
     2: 64, 5: 64, 9: 128, 12: 128, 16: 256, 19: 256, 22: 256, 25: 256,
     29: 512, 32: 512, 35: 512, 38: 512, 42: 512, 45: 512, 48: 512, 51: 512,
 }  # fmt: skip
+NORMALISED_MODULES = 53
 NORMALISED_POOLS = (7, 14, 27, 40)
 NORMALISED_ENDS = (4, 11, 18, 31, 44)  # one past the ReLU of relu1_1 .. relu5_1: the authors' cuts
 STUDENT_STAGES = (
@@ -43,6 +47,13 @@ def build_normalised_modules(end: int) -> nn.Sequential:
         else:
             modules.append(nn.ReflectionPad2d(1) if index + 1 in NORMALISED_CHANNELS else nn.ReLU())
     return nn.Sequential(*modules)
+
+
+def normalised_layout() -> dict[str, list[int]]:
+    """Names and shapes of the tensors of `vgg_normalised.pth`, all of its layers."""
+    with torch.device("meta"):
+        tensors = build_normalised_modules(NORMALISED_MODULES).state_dict()
+    return {name: list(tensor.shape) for name, tensor in tensors.items()}
 
 
 class NormalisedVgg(nn.Module):
@@ -114,6 +125,14 @@ class StudentVgg(nn.Module):
         """The network of a state dict, frozen; `levels` None takes all that the tensors reach."""
         reached = sum(f"{stage[-1]}.weight" in tensors for stage in STUDENT_STAGES)
         return freeze(cls(tensors, check_levels(levels, reached), heads))
+
+
+def open_published(tensors: Mapping[str, Tensor], levels: int) -> NormalisedVgg:
+    """The network of `vgg_normalised.pth`, or of as much of it as the levels need. Raises RequestError."""
+    layout = normalised_layout()
+    needed = {name: shape for name, shape in layout.items() if int(name.split(".")[0]) < NORMALISED_ENDS[levels - 1]}
+    match_layout(tensors, needed, "the normalised VGG-19 (vgg_normalised.pth)", ignored=layout.keys())
+    return NormalisedVgg.open(tensors, levels)
 
 
 def open_perceptual(tensors: Mapping[str, Tensor], levels: int | None = None) -> NormalisedVgg | StudentVgg:

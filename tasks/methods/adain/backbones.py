@@ -6,22 +6,21 @@ N images, C channels, H and W pixels, multiples of 8; features are NCHW, one map
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tasks.encoders.vgg import NormalisedVgg, build_normalised_modules
+from tasks.encoders.placement import place
+from tasks.encoders.vgg import NormalisedVgg, open_published
 from tasks.encoders.vgg_decoder import VggDecoder, decoder_layout
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.adain.small import SmallStylizer, build_small
 from tasks.weights.loading import load_tensors, match_layout
 from tasks.weights.references import digest, resolve
 
-Network = TypeVar("Network", bound=nn.Module)
-VGG_LEVELS = 4  # AdaIN transfers statistics at relu4_1, and so reads the first 31 of the file's 53 modules
-VGG_MODULES, ALL_VGG_MODULES = 31, 53
+VGG_LEVELS = 4  # AdaIN transfers statistics at relu4_1
 
 
 class Backbone(Protocol):
@@ -85,32 +84,13 @@ def _open(references: dict[str, str], encoder: str, device: torch.device) -> Bac
     tensors = {name: load_tensors(resolve(reference)) for name, reference in references.items()}
     if encoder == "small":
         match_layout(tensors["weights"], small_layout(), "adain's small network")
-        return SmallBackbone(_place(build_small(tensors["weights"]).requires_grad_(False), device))
-    deep = encoder_layout()
-    needed = {name: shape for name, shape in deep.items() if int(name.split(".")[0]) < VGG_MODULES}
-    match_layout(tensors["encoder"], needed, "the normalised VGG-19 (vgg_normalised.pth)", ignored=deep.keys())
+        return SmallBackbone(place(build_small(tensors["weights"]).requires_grad_(False), device))
+    vgg = open_published(tensors["encoder"], VGG_LEVELS)
     match_layout(tensors["decoder"], decoder_layout(), "AdaIN's decoder (decoder.pth)")
-    vgg = NormalisedVgg.open(tensors["encoder"], VGG_LEVELS)
-    return VggBackbone(_place(vgg, device), _place(VggDecoder(tensors["decoder"]), device))
-
-
-def _place(network: Network, device: torch.device) -> Network:
-    return network.to(device).to(memory_format=layout_of(device))
-
-
-def layout_of(device: torch.device) -> torch.memory_format:
-    """Channels last on a CPU, where it takes 75 ms a picture against 130 (NOTES.md)."""
-    return torch.channels_last if device.type == "cpu" else torch.contiguous_format
+    return VggBackbone(place(vgg, device), place(VggDecoder(tensors["decoder"]), device))
 
 
 def small_layout() -> dict[str, list[int]]:
     """Names and shapes of the tensors of the compact network."""
     with torch.device("meta"):
         return {name: list(tensor.shape) for name, tensor in SmallStylizer().state_dict().items()}
-
-
-def encoder_layout() -> dict[str, list[int]]:
-    """Names and shapes of the tensors of `vgg_normalised.pth`, all of its layers."""
-    with torch.device("meta"):
-        tensors = build_normalised_modules(ALL_VGG_MODULES).state_dict()
-    return {name: list(tensor.shape) for name, tensor in tensors.items()}

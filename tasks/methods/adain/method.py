@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tasks.encoders.placement import layout_of
 from tasks.encoders.statistics import channel_statistics
 from tasks.images.padding import crop_back, pad_to_stride
-from tasks.methods.adain.backbones import Backbone, layout_of, open_backbone
+from tasks.methods.adain.backbones import Backbone, open_backbone
 from tasks.methods.adain.coral import Colors, measure_colors, recolor
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.adain.small import transfer_statistics

@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from tasks.encoders.vgg import normalised_layout
 from tasks.encoders.vgg_decoder import decoder_layout
-from tasks.methods.adain.backbones import encoder_layout, small_layout
+from tasks.methods.adain.backbones import small_layout
 from tasks.methods.adain.settings import SMALL_WEIGHTS, AdainSettings, VggWeights
 from tasks.methods.base import Method, Pairs, Reference, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
@@ -36,7 +37,7 @@ def adain_vgg(folder: Path) -> AdainSettings:
     decoder = random_tensors(decoder_layout())
     decoder["28.weight"] *= 0.1
     decoder["28.bias"] += 0.5
-    torch.save(random_tensors(encoder_layout()), folder / "vgg_normalised.pth")
+    torch.save(random_tensors(normalised_layout()), folder / "vgg_normalised.pth")
     torch.save(decoder, folder / "decoder.pth")
     weights = VggWeights(encoder=str(folder / "vgg_normalised.pth"), decoder=str(folder / "decoder.pth"))
     return AdainSettings(encoder="vgg", weights=weights)
