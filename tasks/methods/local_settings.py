@@ -17,6 +17,8 @@ class LocalSettings(Settings):
     """
 
     represent_reads: ClassVar[frozenset[str]] = frozenset({"style_size"})
+    encode_reads: ClassVar[frozenset[str]] = frozenset()
+    render_reads: ClassVar[frozenset[str]] = frozenset({"strength", "token_seed"})
     text_fields: ClassVar[frozenset[str]] = frozenset({"texts"})
     resource_fields: ClassVar[frozenset[str]] = frozenset({"attention_megabytes", "cache_megabytes"})
     accepts_texts: ClassVar[bool] = True
