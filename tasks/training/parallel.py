@@ -1,7 +1,4 @@
-"""Training on several devices or machines at once, with Ray Train: one process a device, all of which step as one.
-
-It takes seconds to import. The caller is a driver of a Ray cluster already.
-"""
+"""Training on several devices or machines at once, with Ray Train: one process a device, all of which step as one."""
 
 from __future__ import annotations
 
@@ -13,18 +10,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ray
 import torch
-from ray.train import RunConfig, ScalingConfig
-from ray.train.torch import TorchTrainer
 from tqdm import tqdm
 
 from tasks.records import RequestError
 from tasks.training.history import LOSSES, read_losses
 from tasks.training.loop import LoopSettings, Recipe, prepare_folder, train
 from tasks.training.peers import TorchPeers
+
+if TYPE_CHECKING:
+    from ray.train.torch import TorchTrainer
 
 MakeRecipe = Callable[[torch.device], Recipe]
 Node = Mapping[str, float]
@@ -53,25 +50,23 @@ def train_parallel(
 ) -> None:
     """Train as `train` does, on `workers` processes; the checkpoint, log, curves and sheets are in `folder`.
 
-    `make_recipe` travels to each process and makes the recipe there, for its device. A step takes a batch of each, so
-    its batch is `workers` times the recipe's. `gpus_per_worker` is 0 or 1; None is 1 where the cluster has GPUs and
-    the settings' device is not the CPU. All nodes have to see `folder`. Raises RequestError as `train` does, where a
-    recipe raises it, and where the cluster has no room.
+    The caller is a driver of a Ray cluster (`tasks.actors.cluster.connected`). `make_recipe` travels to each process
+    and makes the recipe there, for its device. A step takes a batch of each, so its batch is `workers` times the
+    recipe's. `gpus_per_worker` is 0 or 1; None goes by the settings' device, and for `auto` by whether the cluster has
+    GPUs. All nodes have to see `folder`. Raises RequestError as `train` does, where a recipe raises it, and where the
+    cluster has no room.
     """
+    import ray  # with ray.train, seconds to import
+
     nodes = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
     if gpus_per_worker is None:
-        gpus_per_worker = int(settings.device != "cpu" and any(node.get("GPU", 0) for node in nodes))
+        has_gpus = any(node.get("GPU", 0) for node in nodes)
+        gpus_per_worker = int(has_gpus if settings.device == "auto" else settings.device != "cpu")
     share = share_out(nodes, workers, gpus_per_worker)
     prepare_folder(folder, resume)
     settings = replace(settings, device="cuda" if gpus_per_worker else "cpu")
     place = Place(settings, folder.resolve(), resume, None if gpus_per_worker else share["CPU"])
-    for name, value in RAY_TRAIN.items():
-        os.environ.setdefault(name, value)
-    trainer = TorchTrainer(
-        partial(work, make_recipe, place),
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=bool(gpus_per_worker), resources_per_worker=share),
-        run_config=RunConfig(name=STORAGE, storage_path=str(place.folder)),
-    )
+    trainer = make_trainer(partial(work, make_recipe, place), place.folder, workers, share)
     try:
         follow(trainer, place)
     finally:
@@ -96,6 +91,17 @@ def work(make_recipe: MakeRecipe, place: Place) -> None:
     train(recipe, place.settings, place.folder, place.resume, TorchPeers())
 
 
+def make_trainer(work: Callable[[], None], folder: Path, workers: int, share: dict[str, int]) -> TorchTrainer:
+    """What starts the processes, their process group (NCCL on GPUs, Gloo on CPUs), and watches over them."""
+    for name, value in RAY_TRAIN.items():
+        os.environ.setdefault(name, value)
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    scaling = ScalingConfig(num_workers=workers, use_gpu="GPU" in share, resources_per_worker=share)
+    return TorchTrainer(work, scaling_config=scaling, run_config=RunConfig(name=STORAGE, storage_path=str(folder)))
+
+
 def share_out(nodes: Sequence[Node], workers: int, gpus: int) -> dict[str, int]:
     """What each worker takes: a GPU, or its part of the CPUs. Raises RequestError where there is no room.
 
@@ -108,7 +114,8 @@ def share_out(nodes: Sequence[Node], workers: int, gpus: int) -> dict[str, int]:
         if sum(int(node.get(kind, 0) / each) for node in nodes) >= workers:
             return {"CPU": 0, "GPU": each} if gpus else {"CPU": each}
     total = sum(int(node.get(kind, 0)) for node in nodes)
-    raise RequestError(f"the cluster has {total} {kind}s, too few for {workers} workers: ask for at most {total}")
+    advice = f"ask for at most {total}" if total else "train with `device: cpu`"
+    raise RequestError(f"the cluster has {total} {kind}s, too few for {workers} workers: {advice}")
 
 
 def follow(trainer: TorchTrainer, place: Place) -> None:

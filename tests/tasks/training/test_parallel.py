@@ -13,11 +13,8 @@ from safetensors.torch import load_file
 from tasks.records import RequestError
 from tasks.training.history import read_losses
 from tasks.training.loop import CHECKPOINT, train
-from tests.tasks.training.tiny import LOOP, MakeTiny, TinyRecipe, TwiceRecipe, weights_of
-
-pytest.importorskip("ray.train")
-
 from tasks.training.parallel import share_out, train_parallel
+from tests.tasks.training.tiny import LOOP, MakeTiny, TinyRecipe, TwiceRecipe, weights_of
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +26,7 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(600)  # six processes import torch: half a minute, or many where other work has the cores
 def test_two_workers_step_as_one_process_that_sees_both_batches(
     cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,5 +67,7 @@ def test_workers_share_what_the_nodes_have() -> None:
         share_out(cpus, 13, 0)
     with pytest.raises(RequestError, match="4 GPUs, too few for 5"):
         share_out(gpus, 5, 1)
+    with pytest.raises(RequestError, match="0 GPUs, too few for 2 workers: train with `device: cpu`"):
+        share_out(cpus, 2, 1)
     with pytest.raises(RequestError, match="1 or more"):
         share_out(cpus, 0, 0)
