@@ -30,9 +30,9 @@ class Kernels:
         shape = self.vertical.shape[1:3]
         return Kernels(taps[0].unflatten(1, shape), taps[1].unflatten(1, shape), resize(self.bias, size))
 
-    def keep_taps(self, count: int) -> Kernels:
-        """The central `count` taps (odd), the outer ones left out."""
-        off = (self.vertical.shape[2] - count) // 2
+    def keep_taps(self, count: int | None) -> Kernels:
+        """The central `count` taps (odd), the outer ones left out; all of them where there are no more, or for None."""
+        off = (self.vertical.shape[2] - count) // 2 if count else 0
         if off <= 0:
             return self
         return Kernels(self.vertical[:, :, off:-off], self.horizontal[:, :, off:-off], self.bias)
@@ -79,12 +79,11 @@ class KernelGenerator(nn.Module):
 def convolve(features_NCHW: Tensor, kernels: Kernels) -> Tensor:
     """Each group's columns, then rows, of kernels at every position, plus the biases; borders are reflected."""
     groups, taps = kernels.vertical.shape[1:3]
-    reach = taps // 2
-    grouped = features_NCHW.unflatten(1, (groups, -1))
     height, width = features_NCHW.shape[2:]
-    bordered = extend(features_NCHW, (0, 0, reach, reach)).unflatten(1, (groups, -1)) if reach else grouped
+    reach = taps // 2
+    bordered = extend(features_NCHW, (0, 0, reach, reach)).unflatten(1, (groups, -1))
     columns = sum_taps([bordered[..., i : i + height, :] for i in range(taps)], kernels.vertical)
-    bordered = extend(columns.flatten(1, 2), (reach, reach, 0, 0)).unflatten(1, (groups, -1)) if reach else columns
+    bordered = extend(columns.flatten(1, 2), (reach, reach, 0, 0)).unflatten(1, (groups, -1))
     rows = sum_taps([bordered[..., i : i + width] for i in range(taps)], kernels.horizontal)
     return rows.flatten(1, 2) + kernels.bias
 
@@ -98,7 +97,9 @@ def sum_taps(shifted: Sequence[Tensor], kernels_NGkHW: Tensor) -> Tensor:
 
 
 def extend(features_NCHW: Tensor, sides: tuple[int, int, int, int]) -> Tensor:
-    """Reflected borders; repeated ones where a side is too short to reflect that far."""
+    """Reflected borders, left, right, top, bottom; repeated ones where a side is too short to reflect that far."""
+    if not any(sides):
+        return features_NCHW
     height, width = features_NCHW.shape[2:]
     short = width <= max(sides[:2]) or height <= max(sides[2:])
     return F.pad(features_NCHW, sides, mode="replicate" if short else "reflect")

@@ -1,0 +1,189 @@
+"""A StyleKernel network behind the verbs of tasks/methods/local.py, and the way from settings to it.
+
+Dimension key: N contents, P outputs, R pictures of a style, C channels, K tokens, D channels of a key, H and W of a
+feature map; h and w are padded sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial, reduce
+from operator import add
+
+import torch
+from torch import Tensor
+
+from tasks.encoders.attention import choose_tokens
+from tasks.encoders.placement import open_shared
+from tasks.methods.regions import shrink_weights
+from tasks.methods.style_kernel.architecture import ARCHITECTURES, Architecture
+from tasks.methods.style_kernel.kernels import Kernels
+from tasks.methods.style_kernel.network import (
+    ContentFeatures,
+    Statistics,
+    StyleFeatures,
+    StyleKernelNetwork,
+    Switches,
+    restore,
+)
+from tasks.methods.style_kernel.settings import StyleKernelSettings
+from tasks.methods.style_kernel.small import SmallStyleKernel, build_small
+from tasks.methods.style_kernel.vgg import VggStyleKernel, build_vgg
+from tasks.weights.loading import match_layout
+
+
+class StyleKernelBackbone:
+    """One network, and the settings that say how it renders."""
+
+    def __init__(self, network: StyleKernelNetwork, settings: StyleKernelSettings) -> None:
+        self.network, self.settings = network, settings
+        self.switches = Switches(settings.gated, settings.shuffled, settings.kernel)
+
+    def encode(self, images_NChw: Tensor) -> dict[str, Tensor]:
+        """Queries, the gate's levels, normalised features and the statistics that they had."""
+        content = self.network.encode(images_NChw)
+        named = {f"normalised{index}": maps_NCHW for index, maps_NCHW in enumerate(content.normalised)}
+        return {"queries": content.queries, "gate": content.gate_levels} | named | name_statistics(content.statistics)
+
+    def prepare(self, picture_13HW: Tensor) -> dict[str, Tensor]:
+        """Keys and values of at most `max_tokens` positions, and the picture's statistics."""
+        style = self.network.represent(picture_13HW)
+        keys_1KD, values_1KC = style.keys, style.values
+        chosen = choose_tokens(keys_1KD.shape[1], self.settings.max_tokens, self.settings.token_seed)
+        if chosen is not None:
+            chosen = chosen.to(keys_1KD.device)
+            keys_1KD, values_1KC = keys_1KD[:, chosen], values_1KC[:, chosen]
+        return {"keys": keys_1KD, "values": values_1KC} | name_statistics(style.statistics)
+
+    def render(
+        self, content: Mapping[str, Tensor], styles: Sequence[Mapping[str, Tensor]], weights_1Rhw: Tensor
+    ) -> Tensor:
+        """All contents in one style: the kernels and the statistics of its pictures mixed at every position."""
+        contents, pictures = read_content(content), [read_style(style) for style in styles]
+        kernels = self.mix_kernels(contents, pictures, weights_1Rhw)
+        statistics = self.mix_statistics(contents, pictures, weights_1Rhw)
+        features = self.network.stylize(contents, kernels, statistics, self.switches)
+        return self.network.decode(self.weaken(contents, features))
+
+    def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
+        """Row n of the contents in the style of picture n, in [0, 1]; gradients pass to the pictures.
+
+        At full strength and with no part off: a text has one picture, whichever of these a style sets.
+        """
+        images_NCHW: Tensor = self.network(contents_NCHW, pictures_NCHW)
+        return images_NCHW.clamp(0, 1)
+
+    def mix_kernels(
+        self, content: ContentFeatures, pictures: Sequence[StyleFeatures], weights_1Rhw: Tensor
+    ) -> list[list[Kernels]]:
+        """Each layer of each convolved depth: at every position the weighted mean of the pictures' kernels."""
+        made = [self.make_kernels(content, picture) for picture in pictures]
+        if len(made) == 1:
+            return made[0]
+        height, width = content.queries.shape[2:]
+        weights_1RHW = shrink_weights(weights_1Rhw, (height, width))
+        weighed = [
+            [[layer.weigh(weights_1RHW[:, r : r + 1]) for layer in layers] for layers in depths]
+            for r, depths in enumerate(made)
+        ]
+        return [[reduce(add, same) for same in zip(*layers, strict=True)] for layers in zip(*weighed, strict=True)]
+
+    def make_kernels(self, content: ContentFeatures, picture: StyleFeatures) -> list[list[Kernels]]:
+        """Of one style picture for all contents."""
+        rows = len(content.queries)
+        shared = StyleFeatures(
+            picture.keys.expand(rows, -1, -1), picture.values.expand(rows, -1, -1), picture.statistics
+        )
+        memory = self.settings.attention_megabytes * 1_000_000
+        return self.network.make_kernels(self.network.align(content, shared, self.switches.gated, memory))
+
+    def mix_statistics(
+        self, content: ContentFeatures, pictures: Sequence[StyleFeatures], weights_1Rhw: Tensor
+    ) -> Statistics:
+        """Weighted means of the pictures' means and deviations, at every position of each decoded depth."""
+        mixed = []
+        for depth, maps_NCHW in enumerate(content.normalised):
+            moments = [picture.statistics[depth] for picture in pictures]
+            weights_1RHW = shrink_where_spread(weights_1Rhw, (maps_NCHW.shape[2], maps_NCHW.shape[3]))
+            means, deviations = (mix(list(kind), weights_1RHW) for kind in zip(*moments, strict=True))
+            mixed.append((means, deviations))
+        return mixed
+
+    def weaken(self, content: ContentFeatures, features: Sequence[Tensor]) -> list[Tensor]:
+        """Stylized features mixed with the content's own by `strength`."""
+        strength = self.settings.strength
+        if strength == 1:
+            return list(features)
+        own = [restore(maps, *moments) for maps, moments in zip(content.normalised, content.statistics, strict=True)]
+        return [mine.lerp(stylized, strength) for mine, stylized in zip(own, features, strict=True)]
+
+
+def shrink_where_spread(weights_1Rhw: Tensor, size: tuple[int, int]) -> Tensor:
+    """The weights at the positions of a feature map; 1R11, the same everywhere, as they are."""
+    return weights_1Rhw if weights_1Rhw.shape[2:] == (1, 1) else shrink_weights(weights_1Rhw, size)
+
+
+def mix(moments: Sequence[Tensor], weights_1RHW: Tensor) -> Tensor:
+    """Sum over R of moments_1C11 times weights_1RHW: 1CHW, or 1C11 where weights are 1R11."""
+    stacked_RC = torch.cat(list(moments)).flatten(1)
+    return torch.einsum("rc,xrhw->xchw", stacked_RC, weights_1RHW.to(stacked_RC.dtype))
+
+
+def name_statistics(statistics: Statistics) -> dict[str, Tensor]:
+    """As named tensors: `mean0`, `deviation0`, `mean1`, ..."""
+    named: dict[str, Tensor] = {}
+    for depth, (mean, deviation) in enumerate(statistics):
+        named |= {f"mean{depth}": mean, f"deviation{depth}": deviation}
+    return named
+
+
+def read_statistics(tensors: Mapping[str, Tensor]) -> Statistics:
+    """The inverse of `name_statistics`; other tensors are passed over."""
+    depths = sum(name.startswith("mean") for name in tensors)
+    return [(tensors[f"mean{depth}"], tensors[f"deviation{depth}"]) for depth in range(depths)]
+
+
+def read_content(tensors: Mapping[str, Tensor]) -> ContentFeatures:
+    """What `encode` named."""
+    statistics = read_statistics(tensors)
+    normalised = [tensors[f"normalised{depth}"] for depth in range(len(statistics))]
+    return ContentFeatures(tensors["queries"], tensors["gate"], normalised, statistics)
+
+
+def read_style(tensors: Mapping[str, Tensor]) -> StyleFeatures:
+    """What `prepare` named."""
+    return StyleFeatures(tensors["keys"], tensors["values"], read_statistics(tensors))
+
+
+def open_backbone(settings: StyleKernelSettings, device: str) -> StyleKernelBackbone:
+    """The network that the settings name, on a device. Raises RequestError where weights are not its own."""
+    architecture = settings.sizes()
+    build = partial(build_network, architecture=architecture)
+    kind = f"style_kernel {settings.encoder} {architecture}"
+    network = open_shared(kind, settings.weight_references(), device, build)
+    return StyleKernelBackbone(network, settings)
+
+
+def build_network(tensors: Mapping[str, Mapping[str, Tensor]], architecture: Architecture) -> StyleKernelNetwork:
+    """From `weights`, the compact network; from `encoder` and `network`, that over VGG."""
+    if "weights" in tensors:
+        match_layout(tensors["weights"], small_layout(architecture), "style_kernel's small network")
+        return build_small(tensors["weights"], architecture)
+    match_layout(tensors["network"], vgg_layout(architecture), "style_kernel's network over VGG")
+    return build_vgg(tensors["encoder"], tensors["network"], architecture)
+
+
+def small_layout(architecture: Architecture = ARCHITECTURES["small"]) -> dict[str, list[int]]:
+    """Names and shapes of the tensors of the compact network."""
+    with torch.device("meta"):
+        return shapes(SmallStyleKernel(architecture=architecture).state_dict())
+
+
+def vgg_layout(architecture: Architecture = ARCHITECTURES["vgg"]) -> dict[str, list[int]]:
+    """Names and shapes of the tensors that are trained on VGG."""
+    with torch.device("meta"):
+        return shapes(VggStyleKernel(architecture).trained_tensors())
+
+
+def shapes(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in tensors.items()}

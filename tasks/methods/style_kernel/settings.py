@@ -1,0 +1,105 @@
+"""Settings of `style_kernel`: which encoder, how strong, and which of its parts are on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tasks.methods.local_settings import LocalSettings
+from tasks.methods.style_kernel.architecture import ARCHITECTURES, Architecture
+from tasks.methods.text_settings import TextSettings
+from tasks.weights.references import is_path
+
+SMALL_WEIGHTS = "embedded:style-kernel-small"
+
+
+class VggWeights(BaseModel):
+    """The published encoder and what was trained on it, each a weights reference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: str = Field(description="The normalised VGG-19: vgg_normalised.pth.")
+    network: str = Field(description="What `atelier train style_kernel` made with it: alignment, kernels, decoder.")
+
+
+class StyleKernelSettings(LocalSettings):
+    """Dynamic style kernels (after Xu, Long and Nie, CVPR 2023): an implementation of the idea, see NOTES.md."""
+
+    version: ClassVar[str] = "1"
+    stride: ClassVar[int] = 8
+    encode_reads: ClassVar[frozenset[str]] = frozenset({"encoder", "architecture"})
+    render_reads: ClassVar[frozenset[str]] = frozenset(
+        {"encoder", "architecture", "strength", "max_tokens", "token_seed", "gated", "shuffled", "kernel"}
+    )
+
+    name: Literal["style_kernel"] = "style_kernel"
+    encoder: Literal["small", "vgg"] = Field(
+        default="small",
+        description="`small`: our compact network, its weights embedded. `vgg`: over VGG-19, trained by yourself.",
+    )
+    weights: str | VggWeights | None = Field(
+        default=None,
+        description="`small`: one reference (embedded:style-kernel-small). `vgg`: {encoder: ..., network: ...}.",
+    )
+    architecture: Architecture | None = Field(
+        default=None, description="Sizes that the weights were trained in, where they are not the encoder's usual ones."
+    )
+    max_tokens: int = Field(
+        default=4096, ge=1, description="Positions of a style picture, 8 pixels apart, to attend to; a seeded subset."
+    )
+    gated: bool = Field(default=True, description="Leave out tokens that match worse than the content's threshold.")
+    shuffled: bool = Field(default=True, description="Shuffle channels between a position's kernels.")
+    kernel: int | None = Field(
+        default=None, ge=1, description="Central taps of each kernel to use, odd; null uses all that there are."
+    )
+
+    @model_validator(mode="after")
+    def _weights_fit_the_encoder(self) -> Self:
+        if self.encoder == "vgg" and not isinstance(self.weights, VggWeights):
+            raise ValueError(
+                "encoder vgg has no weights that anybody published: get vgg_normalised.pth from release v0.0.0 of "
+                "naoto0804/pytorch-AdaIN on GitHub, train with `atelier train style_kernel` (recipe: {encoder: vgg}), "
+                "and write weights: {encoder: .../vgg_normalised.pth, network: .../NAME.safetensors}"
+            )
+        if self.encoder == "small" and isinstance(self.weights, VggWeights):
+            raise ValueError("encoder small takes one weights reference; {encoder, network} belong to encoder: vgg")
+        return self
+
+    @model_validator(mode="after")
+    def _a_kernel_has_a_centre(self) -> Self:
+        if self.kernel is not None and (self.kernel % 2 == 0 or self.kernel > self.sizes().taps):
+            raise ValueError(f"kernel: write an odd number up to {self.sizes().taps}, the taps of these kernels")
+        return self
+
+    def sizes(self) -> Architecture:
+        """Those given, or the encoder's usual ones."""
+        return self.architecture or ARCHITECTURES[self.encoder]
+
+    def weight_references(self) -> dict[str, str]:
+        if isinstance(self.weights, VggWeights):
+            return {"encoder": self.weights.encoder, "network": self.weights.network}
+        return {"weights": self.weights or SMALL_WEIGHTS}
+
+    def text_settings(self) -> TextSettings:
+        return self.texts
+
+    def resolve_paths(self, resolve: Callable[[str], str]) -> Self:
+        changed = self.model_copy(update={"texts": self.texts.resolve_paths(resolve)})
+        if self.weights is None:
+            return changed
+        places = {
+            name: resolve(reference) if is_path(reference) else reference
+            for name, reference in self.weight_references().items()
+        }
+        weights = VggWeights(**places) if isinstance(self.weights, VggWeights) else places["weights"]
+        return changed.model_copy(update={"weights": weights})
+
+    def seconds_per_megapixel(self, device: str = "cpu") -> float:
+        return SECONDS_PER_MEGAPIXEL[self.encoder]["cpu" if device == "cpu" else "gpu"]
+
+
+# On one core: measured, see NOTES.md. On a GPU: from the paper's 35 ms a picture of 512x512 for vgg, small by the ratio
+# on the core.
+SECONDS_PER_MEGAPIXEL = {"small": {"cpu": 1.5, "gpu": 0.02}, "vgg": {"cpu": 14.0, "gpu": 0.14}}
