@@ -17,6 +17,10 @@ from tasks.methods.adain.backbones import small_layout
 from tasks.methods.adain.settings import SMALL_WEIGHTS, AdainSettings, VggWeights
 from tasks.methods.base import Method, Pairs, Reference, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
+from tasks.methods.style_kernel import backbones as style_kernel
+from tasks.methods.style_kernel.settings import SMALL_WEIGHTS as STYLE_KERNEL_WEIGHTS
+from tasks.methods.style_kernel.settings import StyleKernelSettings
+from tasks.methods.style_kernel.settings import VggWeights as StyleKernelVggWeights
 from tasks.methods.text_settings import TextSettings
 from tasks.weights.catalog import embedded_names
 from tests.tasks.encoders.small_clip import save_small_clip
@@ -47,10 +51,41 @@ def adain_in_the_colors_of_the_content(folder: Path) -> AdainSettings:
     return adain_small(folder).model_copy(update={"preserve_color": True, "strength": 0.8})
 
 
+def style_kernel_small(folder: Path) -> StyleKernelSettings:
+    """With the weights that users get; with random ones in a source tree that has none yet."""
+    if STYLE_KERNEL_WEIGHTS.removeprefix("embedded:") in embedded_names():
+        return StyleKernelSettings()
+    tensors = quiet_heads(random_tensors(style_kernel.small_layout()))
+    tensors["decoder.to_image.weight"] *= 0.2
+    save_file(tensors, folder / "style-kernel-small.safetensors")
+    return StyleKernelSettings(weights=str(folder / "style-kernel-small.safetensors"))
+
+
+def style_kernel_vgg(folder: Path) -> StyleKernelSettings:
+    """The published encoder's layout and our network over it, with random values."""
+    network = quiet_heads(random_tensors(style_kernel.vgg_layout()))
+    network["decoder.28.weight"] *= 0.1
+    network["decoder.28.bias"] += 0.5
+    torch.save(random_tensors(normalised_layout()), folder / "vgg_normalised.pth")
+    save_file(network, folder / "style-kernel-vgg.safetensors")
+    weights = StyleKernelVggWeights(
+        encoder=str(folder / "vgg_normalised.pth"), network=str(folder / "style-kernel-vgg.safetensors")
+    )
+    return StyleKernelSettings(encoder="vgg", weights=weights)
+
+
+def quiet_heads(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Kernels not too far from the identity, a gate that keeps about half."""
+    heads = {name: 0.1 * tensor for name, tensor in tensors.items() if ".last." in name}
+    return tensors | heads | {"alignment.gate.levels.bias": torch.tensor([1.0, 0.0])}
+
+
 METHODS: dict[str, Callable[[Path], MethodSettings]] = {
     "adain-small": adain_small,
     "adain-vgg": adain_vgg,
     "adain-preserve-color": adain_in_the_colors_of_the_content,
+    "style-kernel-small": style_kernel_small,
+    "style-kernel-vgg": style_kernel_vgg,
 }
 
 
