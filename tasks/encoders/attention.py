@@ -16,7 +16,7 @@ from tasks.encoders.statistics import normalise_channels
 
 MEMORY = 256 * 1000**2  # bytes for scores at once: 4,096 queries over 4,096 tokens
 SCORE_BYTES = 4 * 4  # of one score: float32, in up to four matrices: scores, mask, and two of the softmax
-LEAST_LOG = -1e15  # of no weight at all: the authors' mask (`logits` of their masked demo), below any unscaled score
+LEAST_LOG = -1e15  # of no weight at all, below any score: what AdaAttN's authors mask with
 
 
 def attend(
@@ -93,18 +93,24 @@ def attend_statistics(
 
 
 def weigh_regions(
-    queries_BQD: Tensor, keys_BKD: Tensor, weights_BQR: Tensor, regions_K: Tensor
+    queries_BQD: Tensor, keys_BKD: Tensor, logs_BQR: Tensor, counts: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Queries and keys whose products have log(weight of the key's region at the query) added; scale queries before.
+    """Queries and keys whose products have the logarithm of a region's weight at the query added; scale them before.
 
-    A weight w on a region's tokens multiplies their share before the softmax's normalisation, so that weights go
-    continuously from one picture to another, and a mask is a weight that differs between positions. One more channel
-    a region carries it: no matrix of queries by keys is made.
+    A weight w on a region's tokens (`counts` of each, one region after the other) multiplies their share before the
+    softmax's normalisation, so that weights go continuously from one picture to another, and a mask is a weight that
+    differs between positions. One more channel a region carries it: no matrix of queries by keys is made.
     """
-    logs_BQR = weights_BQR.float().log().clamp_min(LEAST_LOG)
-    marks_KR = F.one_hot(regions_K, logs_BQR.shape[2]).to(keys_BKD.dtype)
+    regions_K = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(keys_BKD.device)
+    marks_KR = F.one_hot(regions_K, len(counts)).float()
+    logs_BQR = logs_BQR.expand(queries_BQD.shape[0], queries_BQD.shape[1], -1)
     marks_BKR = marks_KR.expand(keys_BKD.shape[0], -1, -1)
     return torch.cat([queries_BQD.float(), logs_BQR], 2), torch.cat([keys_BKD.float(), marks_BKR], 2)
+
+
+def log_weights(weights: Tensor) -> Tensor:
+    """Logarithms of weights in [0, 1], finite: a region of weight 0 is left out wherever another has any."""
+    return weights.float().log().clamp_min(LEAST_LOG)
 
 
 def shallow_keys(features: Sequence[Tensor], level: int) -> Tensor:

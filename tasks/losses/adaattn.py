@@ -20,7 +20,7 @@ from tasks.encoders.attention import (
     to_tokens,
 )
 from tasks.encoders.statistics import normalise_channels
-from tasks.losses.perceptual import feature_loss, style_loss
+from tasks.losses.perceptual import feature_loss, normalised_content_loss, style_loss
 
 Features = Sequence[Tensor]
 LEVELS = range(1, 5)  # relu2_1 to relu5_1
@@ -30,6 +30,11 @@ MOST_TOKENS = 64 * 64  # of a style's, a level: the authors' max_sample
 def global_loss(outputs: Features, styles: Features, levels: Sequence[int] = LEVELS) -> Tensor:
     """Squared differences of means and deviations, summed over levels; the authors weigh it 10."""
     return style_loss([outputs[level] for level in levels], [styles[level] for level in levels])
+
+
+def content_loss(outputs: Features, contents: Features, levels: Sequence[int] = LEVELS) -> Tensor:
+    """Squared differences of normalised features, summed over levels; the authors weigh it 0."""
+    return torch.stack([normalised_content_loss(outputs[level], contents[level]) for level in levels]).sum()
 
 
 def local_loss(

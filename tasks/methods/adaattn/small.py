@@ -10,52 +10,23 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from tasks.encoders.attention import attend_statistics, shallow_keys, to_maps, to_tokens
 from tasks.encoders.compact import WIDTHS, SmallDecoder, SmallEncoder, read_widths
-from tasks.encoders.statistics import channel_statistics, normalise_channels
+from tasks.methods.adaattn.attention import Attending, TokenAttention
+from tasks.methods.adaattn.network import AdaAttnNetwork, Features
+from tasks.methods.adaattn.settings import DEFAULTS
 
 ATTENTION_DEPTHS = (1, 2)  # of the encoder's three: 1/4 and 1/8
 KEY_DEPTH = 64
-EPSILON = 1e-6  # below the root of the attended variance: it has a gradient at 0
 
 
-class TokenAttention(nn.Module):
-    """Query and key as 1x1 convolutions of normalised features, values as one of the style's own.
+class SmallAdaAttN(AdaAttnNetwork):
+    """State dict: `content_encoder.`, `style_encoder.`, `decoder.` as adain's compact network, `attention.`
 
-    Query and key start as one orthonormal projection, the value as the identity. Scores are divided by the root of
-    their depth, which the authors' are not: they need no training to be gentle.
+    Scores are divided by the root of their depth, which the authors' are not: they need no training to be gentle.
     """
 
-    def __init__(self, key_channels: int, channels: int) -> None:
-        super().__init__()
-        self.scale = KEY_DEPTH**-0.5
-        self.query = nn.Conv2d(key_channels, KEY_DEPTH, 1)
-        self.key = nn.Conv2d(key_channels, KEY_DEPTH, 1)
-        self.value = nn.Conv2d(channels, channels, 1)
-        nn.init.orthogonal_(self.query.weight)
-        self.key.load_state_dict(self.query.state_dict())
-        nn.init.dirac_(self.value.weight)
-        for name, tensor in self.named_parameters():
-            if name in ("query.bias", "key.bias", "value.bias"):
-                nn.init.zeros_(tensor)
-
-    def forward(
-        self, content_NCHW: Tensor, content_keys_NCHW: Tensor, style_NCHW: Tensor, style_keys_NCHW: Tensor
-    ) -> Tensor:
-        """The content's normalised features with the means and deviations of what they attend to."""
-        mean_NQC, deviation_NQC = attend_statistics(
-            to_tokens(self.query(content_keys_NCHW)),
-            to_tokens(self.key(style_keys_NCHW)),
-            to_tokens(self.value(style_NCHW)),
-            scale=self.scale,
-            epsilon=EPSILON,
-        )
-        size = content_NCHW.shape[2:]
-        return to_maps(deviation_NQC, size) * normalise_channels(content_NCHW) + to_maps(mean_NQC, size)
-
-
-class SmallAdaAttN(nn.Module):
-    """State dict: `content_encoder.`, `style_encoder.`, `decoder.` as adain's compact network, `attention.`"""
+    levels = (0, 1, 2)
+    how = Attending(DEFAULTS["small"].epsilon)
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
@@ -64,23 +35,47 @@ class SmallAdaAttN(nn.Module):
         self.style_encoder = SmallEncoder(widths)
         self.decoder = SmallDecoder(widths)
         self.attention = nn.ModuleList(
-            TokenAttention(sum(depths[: depth + 1]), depths[depth]) for depth in ATTENTION_DEPTHS
+            compare_alike(TokenAttention(sum(depths[: depth + 1]), depths[depth], KEY_DEPTH, KEY_DEPTH**-0.5))
+            for depth in ATTENTION_DEPTHS
         )
-
-    def forward(self, contents_NCHW: Tensor, styles_NCHW: Tensor) -> Tensor:
-        """Row n of the contents in the style of row n of the styles (their sizes may differ); not clamped."""
-        contents, styles = self.content_encoder(contents_NCHW), self.style_encoder(styles_NCHW)
-        compared = self.content_encoder(styles_NCHW)  # what is compared comes from the content's own encoder
-        mean_NC, deviation_NC = channel_statistics(styles[0])
-        features = [normalise_channels(contents[0]) * deviation_NC[:, :, None, None] + mean_NC[:, :, None, None]]
-        for depth, attention in zip(ATTENTION_DEPTHS, self.attention, strict=True):
-            keys = shallow_keys(contents, depth), shallow_keys(compared, depth)
-            features.append(attention(contents[depth], keys[0], styles[depth], keys[1]))
-        return self.decoder(features)
 
     def reconstruct(self, images_NCHW: Tensor) -> Tensor:
         """Images encoded and decoded with no style; not clamped."""
-        return self.decoder(self.content_encoder(images_NCHW))
+        return self.decode(self.content_features(images_NCHW))
+
+    def attention_at(self, level: int) -> TokenAttention | None:
+        if level not in ATTENTION_DEPTHS:
+            return None
+        attention = self.attention[ATTENTION_DEPTHS.index(level)]
+        assert isinstance(attention, TokenAttention)
+        return attention
+
+    def content_features(self, images_NCHW: Tensor) -> Features:
+        features: list[Tensor] = self.content_encoder(images_NCHW)
+        return features
+
+    def style_features(self, images_NCHW: Tensor) -> tuple[Features, Features]:
+        """What is compared comes from the content's own encoder."""
+        return self.style_encoder(images_NCHW), self.content_encoder(images_NCHW)
+
+    def unstyled(self, features: Features) -> Features:
+        """As they are: the decoder learns to reconstruct."""
+        return features
+
+    def decode(self, transferred: Features) -> Tensor:
+        images_NCHW: Tensor = self.decoder(transferred)
+        return images_NCHW
+
+
+def compare_alike(attention: TokenAttention) -> TokenAttention:
+    """Query and key start as one orthonormal projection, the value as the identity."""
+    nn.init.orthogonal_(attention.query.weight)
+    attention.key.load_state_dict(attention.query.state_dict())
+    nn.init.dirac_(attention.value.weight)
+    for layer in (attention.query, attention.key, attention.value):
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
+    return attention
 
 
 def build_small(tensors: dict[str, Tensor]) -> SmallAdaAttN:

@@ -1,0 +1,133 @@
+"""Settings of `adaattn`: which networks, how strong, and which positions of a style are attended to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tasks.methods.local_settings import LocalSettings
+from tasks.methods.text_settings import TextSettings
+from tasks.weights.references import is_path
+
+SMALL_WEIGHTS = "embedded:adaattn-small"
+# On one core: measured, see NOTES.md. On a GPU: vgg from 37 ms a picture of 512x512 on unnamed hardware (a third
+# party's, over 600 transfers), small by the ratio on the core.
+SECONDS_PER_MEGAPIXEL = {"small": {"cpu": 1.5, "gpu": 0.01}, "vgg": {"cpu": 25.0, "gpu": 0.15}}
+
+
+class Defaults(NamedTuple):
+    """What a setting left out is, by encoder."""
+
+    max_tokens: int
+    max_tokens_deep: int
+    epsilon: float
+
+
+DEFAULTS = {
+    # As many tokens as the 1/4 features of the crops of 128x128 have that it was trained on.
+    "small": Defaults(max_tokens=32 * 32, max_tokens_deep=32 * 32, epsilon=1e-6),
+    # The authors': max_sample 64 * 64 at relu3_1, 256 * 256 at relu4_1 and relu5_1 (networks.py, adaattn_model.py).
+    "vgg": Defaults(max_tokens=64 * 64, max_tokens_deep=256 * 256, epsilon=0.0),
+}
+
+
+class VggWeights(BaseModel):
+    """The checkpoints of the published AdaAttN, each a weights reference."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: str = Field(description="The normalised VGG-19: vgg_normalised.pth.")
+    attention: str = Field(description="Attention at relu3_1: latest_net_adaattn_3.pth.")
+    transformer: str = Field(description="Attention at relu4_1 and relu5_1: latest_net_transformer.pth.")
+    decoder: str = Field(description="The decoder: latest_net_decoder.pth.")
+
+
+class GateSettings(BaseModel):
+    """StyleKernel's gate: a token counts where its score is above alpha * (the mean score) - beta."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alpha: float = 1.0
+    beta: float = 0.0
+
+
+class AdaattnSettings(LocalSettings):
+    """Adaptive attention normalisation (Liu et al., ICCV 2021)."""
+
+    version: ClassVar[str] = "1"
+    stride: ClassVar[int] = 16  # of relu5_1
+    encode_reads: ClassVar[frozenset[str]] = frozenset({"encoder"})
+    render_reads: ClassVar[frozenset[str]] = frozenset(
+        {"encoder", "strength", "max_tokens", "max_tokens_deep", "token_seed", "epsilon", "gate"}
+    )
+
+    name: Literal["adaattn"] = "adaattn"
+    encoder: Literal["small", "vgg"] = Field(
+        default="small",
+        description="`small`: our compact network, its weights embedded. `vgg`: the published one.",
+    )
+    weights: str | VggWeights | None = Field(
+        default=None,
+        description="`small`: one reference (embedded:adaattn-small). `vgg`: {encoder, attention, transformer, "
+        "decoder}, each a reference.",
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Positions of a style picture to attend to at the finest level, a quarter of the picture's size; "
+        "a seeded subset. null: 1024 (small), 4096 (vgg).",
+    )
+    max_tokens_deep: int | None = Field(
+        default=None, ge=1, description="The same at the levels below. null: 1024 (small), 65536 (vgg)."
+    )
+    epsilon: float | None = Field(
+        default=None,
+        ge=0,
+        description="Below the root of the attended variance. null: 1e-6 (small), 0 as the authors (vgg); the fork "
+        "for many pictures has 1e-8.",
+    )
+    gate: Literal["none"] | GateSettings = Field(
+        default="none", description="`none`, or {alpha, beta}: leave out tokens that match worse than most."
+    )
+
+    @model_validator(mode="after")
+    def _weights_fit_the_encoder(self) -> Self:
+        if self.encoder == "vgg" and not isinstance(self.weights, VggWeights):
+            raise ValueError(
+                "encoder vgg has no embedded weights: get AdaAttN_model.zip, which the README of Huage001/AdaAttN on "
+                "GitHub links to, unpack it, and give the places of its files as weights: {encoder: "
+                ".../vgg_normalised.pth, attention: .../latest_net_adaattn_3.pth, transformer: "
+                ".../latest_net_transformer.pth, decoder: .../latest_net_decoder.pth}"
+            )
+        if self.encoder == "small" and isinstance(self.weights, VggWeights):
+            raise ValueError("encoder small takes one weights reference; several belong to encoder: vgg")
+        return self
+
+    def chosen(self) -> Defaults:
+        """The settings that the encoder has defaults of, as they are."""
+        own = {name: getattr(self, name) for name in Defaults._fields}
+        return DEFAULTS[self.encoder]._replace(**{name: value for name, value in own.items() if value is not None})
+
+    def weight_references(self) -> dict[str, str]:
+        if isinstance(self.weights, VggWeights):
+            return dict(self.weights)
+        return {"weights": self.weights or SMALL_WEIGHTS}
+
+    def text_settings(self) -> TextSettings:
+        return self.texts
+
+    def resolve_paths(self, resolve: Callable[[str], str]) -> Self:
+        changed = self.model_copy(update={"texts": self.texts.resolve_paths(resolve)})
+        if self.weights is None:
+            return changed
+        places = {
+            name: resolve(reference) if is_path(reference) else reference
+            for name, reference in self.weight_references().items()
+        }
+        weights = VggWeights(**places) if isinstance(self.weights, VggWeights) else places["weights"]
+        return changed.model_copy(update={"weights": weights})
+
+    def seconds_per_megapixel(self, device: str = "cpu") -> float:
+        return SECONDS_PER_MEGAPIXEL[self.encoder]["cpu" if device == "cpu" else "gpu"]
