@@ -20,7 +20,7 @@ NOWHERE = 1e-4  # all masks together below this: the weights alone decide there
 
 
 def keep_masks(style: Style) -> dict[str, Tensor]:
-    """`weights` (float32, R) and, where reference k has a mask, `mask<k>` (uint8, 1HW), as a representation keeps them."""
+    """`weights` (float32, R) and, where reference k has a mask, `mask<k>` (uint8, 1HW): what a representation keeps."""
     kept = {"weights": torch.tensor(style.weights())}
     for index, reference in enumerate(style.references):
         if reference.mask_HW is not None:

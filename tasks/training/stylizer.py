@@ -145,15 +145,15 @@ class StylizerRecipe:
         outputs_NCHW = network(contents_NCHW, styles_NCHW, **self.switches(step))
         with torch.no_grad():
             wanted_style, _ = self.perceptual.style_and_content(styles_NCHW)
-            contents, wanted_content = self.perceptual.style_and_content(contents_NCHW)
+            contents, styles = self.perceptual.deep(contents_NCHW), self.perceptual.deep(styles_NCHW)
         style, content = self.perceptual.style_and_content(outputs_NCHW)
         settings = self.settings
         parts = {
-            "content": (settings.content_weight, lambda: self.content_loss(content, wanted_content)),
+            "content": (settings.content_weight, lambda: self.content_loss(content, contents[2:4])),
             "style": (self.style_weight(step), lambda: self.style_loss(style, wanted_style, step)),
             "identity": (settings.identity_weight, lambda: self.identity_loss(network, batch, step)),
             "variation": (settings.variation_weight, lambda: total_variation(outputs_NCHW)),
-            "local": (settings.local_weight, lambda: self.local_loss(style, contents, wanted_style)),
+            "local": (settings.local_weight, lambda: self.local_loss(content, contents, styles)),
             "structure": (
                 settings.structure_weight,
                 lambda: window_structure_losses(outputs_NCHW, contents_NCHW).mean(),
@@ -182,9 +182,9 @@ class StylizerRecipe:
     def local_loss(self, outputs: Features, contents: Features, styles: Features) -> Tensor:
         """AdaAttN's at relu3_1 and relu4_1, each in units of the squared distance of its target to the content."""
         losses = []
-        for level in (2, 3):
+        for level, output_NCHW in zip((2, 3), outputs, strict=True):
             wanted_NCHW = attended_style(contents, styles, level)
-            losses.append(feature_loss(outputs[level], wanted_NCHW) / feature_loss(contents[level], wanted_NCHW))
+            losses.append(feature_loss(output_NCHW, wanted_NCHW) / feature_loss(contents[level], wanted_NCHW))
         return torch.stack(losses).mean()
 
     def content_loss(self, outputs: Sequence[Tensor], contents: Sequence[Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from tasks.encoders.compact import WIDTHS, SmallDecoder, SmallEncoder, read_widths
+from tasks.encoders.compact import WIDTHS, build_trunk, read_widths
 from tasks.methods.adaattn.attention import Attending, TokenAttention
 from tasks.methods.adaattn.network import AdaAttnNetwork, Features
 from tasks.methods.adaattn.settings import DEFAULTS
@@ -31,9 +31,7 @@ class SmallAdaAttN(AdaAttnNetwork):
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
         depths = list(widths[1:])
-        self.content_encoder = SmallEncoder(widths)
-        self.style_encoder = SmallEncoder(widths)
-        self.decoder = SmallDecoder(widths)
+        self.content_encoder, self.style_encoder, self.decoder = build_trunk(widths)
         self.attention = nn.ModuleList(
             compare_alike(TokenAttention(sum(depths[: depth + 1]), depths[depth], KEY_DEPTH, KEY_DEPTH**-0.5))
             for depth in ATTENTION_DEPTHS

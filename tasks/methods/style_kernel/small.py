@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from tasks.encoders.compact import WIDTHS, SmallDecoder, SmallEncoder, read_widths
+from tasks.encoders.compact import WIDTHS, build_trunk, read_widths
 from tasks.methods.style_kernel.architecture import ARCHITECTURES, Architecture
 from tasks.methods.style_kernel.network import StyleKernelNetwork
 from tasks.methods.style_kernel.network import Switches as Switches
@@ -25,8 +25,8 @@ class SmallStyleKernel(StyleKernelNetwork):
     convolved: ClassVar[tuple[int, ...]] = (1, 2)
 
     def __init__(self, widths: Sequence[int] = WIDTHS, architecture: Architecture = SMALL) -> None:
-        encoders = SmallEncoder(widths), SmallEncoder(widths)
-        super().__init__(encoders, SmallDecoder(widths), list(widths[1:]), architecture)
+        *encoders, decoder = build_trunk(widths)
+        super().__init__((encoders[0], encoders[1]), decoder, list(widths[1:]), architecture)
 
 
 def build_small(tensors: Mapping[str, Tensor], architecture: Architecture = SMALL) -> SmallStyleKernel:

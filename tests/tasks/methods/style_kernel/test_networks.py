@@ -51,9 +51,10 @@ def contents_and_styles() -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def test_at_first_the_small_network_is_adain_of_the_same_weights(small: SmallStyleKernel) -> None:
     adain = SmallStylizer()
-    adain.load_state_dict({name: tensor for name, tensor in small.state_dict().items() if name in adain.state_dict()})
+    for name in ("content_encoder", "style_encoder", "decoder"):
+        setattr(adain, name, getattr(small, name))
     contents, styles = contents_and_styles()
-    assert_close(small(contents, styles), adain(contents, styles), atol=1e-5, rtol=0)
+    assert_close(small(contents, styles), adain(contents, styles), atol=1e-4, rtol=0)
     assert torch.equal(small.reconstruct(contents), adain.reconstruct(contents))
 
 
@@ -89,7 +90,7 @@ def test_a_row_does_not_depend_on_its_neighbours(small: SmallStyleKernel) -> Non
     contents, styles = contents_and_styles()
     stir(small)
     alone = torch.cat([small(contents[i : i + 1], styles[i : i + 1]) for i in range(2)])
-    assert_close(small(contents, styles), alone, atol=1e-5, rtol=0)
+    assert_close(small(contents, styles), alone, atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
