@@ -49,13 +49,22 @@ class StyleAlignment(nn.Module):
         values_NKC: Tensor,
         memory: int = MEMORY,
     ) -> Tensor:
-        """Aligned style features, NCHW of the content's size, float32; without levels nothing is gated."""
-        queries_NQD = to_tokens(queries_NDHW)
-        thresholds_NQ = None
+        """Aligned style features, NCHW of the content's size, float32; without levels nothing is gated.
+
+        Tokens are a style's for each content, or 1KD and 1KC, one style for all of them.
+        """
+        size = queries_NDHW.shape[2:]
+        queries_BQD = fold(to_tokens(queries_NDHW), keys_NKD)
+        thresholds_BQ = None
         if gate_levels_N2HW is not None:
-            alpha_NQ, beta_NQ = to_tokens(gate_levels_N2HW).float().unbind(2)
-            thresholds_NQ = gate_thresholds(queries_NQD, keys_NKD, self.scale, alpha_NQ, beta_NQ)
-        aligned_NQC = attend(
-            queries_NQD, keys_NKD, values_NKC, scale=self.scale, thresholds_BQ=thresholds_NQ, memory=memory
+            alpha_BQ, beta_BQ = fold(to_tokens(gate_levels_N2HW), keys_NKD).float().unbind(2)
+            thresholds_BQ = gate_thresholds(queries_BQD, keys_NKD, self.scale, alpha_BQ, beta_BQ)
+        aligned_BQC = attend(
+            queries_BQD, keys_NKD, values_NKC, scale=self.scale, thresholds_BQ=thresholds_BQ, memory=memory
         )
-        return to_maps(aligned_NQC, queries_NDHW.shape[2:])
+        return to_maps(aligned_BQC.reshape(len(queries_NDHW), size.numel(), -1), size)
+
+
+def fold(tokens_NQC: Tensor, keys_BKD: Tensor) -> Tensor:
+    """BQC: as many rows as the keys have, so that contents in one style are one row of many queries."""
+    return tokens_NQC.reshape(len(keys_BKD), -1, tokens_NQC.shape[2])

@@ -77,7 +77,9 @@ class StyleKernelBackbone:
         self, content: ContentFeatures, pictures: Sequence[StyleFeatures], weights_1Rhw: Tensor
     ) -> list[list[Kernels]]:
         """Each layer of each convolved depth: at every position the weighted mean of the pictures' kernels."""
-        made = [self.make_kernels(content, picture) for picture in pictures]
+        memory = self.settings.attention_megabytes * 1_000_000
+        aligned = [self.network.align(content, picture, self.switches.gated, memory) for picture in pictures]
+        made = [self.network.make_kernels(aligned_NCHW) for aligned_NCHW in aligned]
         if len(made) == 1:
             return made[0]
         height, width = content.queries.shape[2:]
@@ -87,15 +89,6 @@ class StyleKernelBackbone:
             for r, depths in enumerate(made)
         ]
         return [[reduce(add, same) for same in zip(*layers, strict=True)] for layers in zip(*weighed, strict=True)]
-
-    def make_kernels(self, content: ContentFeatures, picture: StyleFeatures) -> list[list[Kernels]]:
-        """Of one style picture for all contents."""
-        rows = len(content.queries)
-        shared = StyleFeatures(
-            picture.keys.expand(rows, -1, -1), picture.values.expand(rows, -1, -1), picture.statistics
-        )
-        memory = self.settings.attention_megabytes * 1_000_000
-        return self.network.make_kernels(self.network.align(content, shared, self.switches.gated, memory))
 
     def mix_statistics(
         self, content: ContentFeatures, pictures: Sequence[StyleFeatures], weights_1Rhw: Tensor

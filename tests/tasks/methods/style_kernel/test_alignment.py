@@ -59,6 +59,13 @@ def test_memory_changes_nothing_beyond_rounding(alignment: StyleAlignment) -> No
     assert_close(alignment(*look, *tokens, memory=1), alignment(*look, *tokens), atol=1e-5, rtol=0)
 
 
+def test_one_style_may_serve_all_contents(alignment: StyleAlignment) -> None:
+    content, style = draw(3, KEY_CHANNELS, 4, 5, seed=1), draw(1, KEY_CHANNELS, 3, 6, seed=2)
+    look, (keys, values) = alignment.look(content), alignment.tokens(style, draw(1, CHANNELS, 3, 6, seed=3))
+    repeated = alignment(*look, keys.expand(3, -1, -1), values.expand(3, -1, -1))
+    assert_close(alignment(*look, keys, values), repeated, atol=1e-5, rtol=0)
+
+
 def test_a_threshold_is_its_closed_form() -> None:
     """alpha * mean_k(scale * q . k) - beta, over the whole matrix that it never makes."""
     queries, keys = draw(2, 7, DEPTH, seed=1), draw(2, 11, DEPTH, seed=2)
