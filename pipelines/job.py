@@ -24,7 +24,7 @@ from tasks.actors.settings import ResourceSettings
 from tasks.corpus.settings import CorpusSettings
 from tasks.images.settings import ImageSettings
 from tasks.methods.adain.settings import AdainSettings
-from tasks.methods.settings import MethodSettings
+from tasks.methods.settings import METHODS, MethodSettings
 from tasks.records import RequestError
 from tasks.scores.settings import ScoreSettings
 from tasks.styles import StyleSettings
@@ -154,10 +154,13 @@ def _absolute(path: str, folder: Path) -> str:
 def _explain(error: ValidationError) -> str:
     """The first error as one sentence; the rest by number."""
     first, *others = error.errors(include_url=False, include_context=False, include_input=False)
-    parts = [str(part) for part in first["loc"] if part not in ("folder", "list")]
+    # Pydantic's path names the member of a union, too: a job has no such key.
+    parts = [str(part) for part in first["loc"] if part not in ("folder", "list", *METHODS)]
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         reason = "there is no such key; `atelier schema` prints those there are"
+    if first["type"].startswith("union_tag"):
+        parts, reason = [*parts, "name"], f"write the name of a method, one of {', '.join(METHODS)}"
     more = f" ({len(others)} more)" if others else ""
     where = f"{'.'.join(parts)}: " if parts else ""
     return f"The job is wrong at {where}{reason}{more}." if parts else f"The job is wrong: {reason}{more}."

@@ -53,6 +53,11 @@ def prepare_styles(styles: str | Sequence[StyleSettings], default: MethodSetting
                 f"Style {style.name!r} has a text, and the method {method.name!r} takes pictures only: "
                 "give it pictures, or another method."
             )
+        if not method.accepts_masks and any(reference.mask for reference in style.references):
+            raise RequestError(
+                f"Style {style.name!r} has a mask, and the method {method.name!r} styles a picture as a whole: "
+                "leave the mask out, or name the method style_kernel or adaattn."
+            )
     return tuple(plan_style(style, default) for style in expanded)
 
 
@@ -60,8 +65,8 @@ def check_pictures(styles: Sequence[PlannedStyle], store: RepresentationStore) -
     """Decode the pictures of styles that are still to be represented. Raises RequestError naming the style."""
     for style in missing_styles(styles, store):
         for reference in style.references:
-            if reference.image is not None:
-                _check_picture(style.name, reference.image)
+            for path in reference.pictures():
+                _check_picture(style.name, path)
 
 
 def missing_styles(styles: Sequence[PlannedStyle], store: RepresentationStore) -> list[PlannedStyle]:

@@ -1,12 +1,16 @@
-"""Styles with their references loaded: pictures decoded, texts as they are."""
+"""Styles with their references loaded: pictures and masks decoded, texts as they are."""
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from tasks.images.decoding import decode
 from tasks.images.padding import to_tensor
+from tasks.losses.perceptual import luminance
 from tasks.methods.base import Reference, Style
+from tasks.methods.regions import draw_cell
 from tasks.records import ImageError, RequestError
-from tasks.styles import PlannedStyle, read_reference
+from tasks.styles import GridCell, PlannedStyle, read_reference
 
 
 def load_style(planned: PlannedStyle) -> Style:
@@ -16,10 +20,22 @@ def load_style(planned: PlannedStyle) -> Style:
 
 def _load_reference(planned: PlannedStyle, index: int) -> Reference:
     reference = planned.references[index]
-    if reference.image is None:
-        return Reference(weight=reference.weight, text=reference.text)
+    return Reference(
+        weight=reference.weight,
+        image_CHW=_load_picture(reference.image, planned.name) if reference.image else None,
+        text=reference.text,
+        mask_HW=_load_mask(reference.mask, planned.name) if reference.mask else None,
+    )
+
+
+def _load_mask(mask: str | GridCell, style: str) -> Tensor:
+    if isinstance(mask, GridCell):
+        return draw_cell((mask.rows, mask.columns), (mask.row, mask.column), mask.feather)
+    return luminance(_load_picture(mask, style)[None])[0]
+
+
+def _load_picture(uri: str, style: str) -> Tensor:
     try:
-        pixels_HWC = decode(read_reference(reference.image, planned.name))
+        return to_tensor([decode(read_reference(uri, style))])[0]
     except ImageError as error:
-        raise RequestError(f"Style {planned.name!r}: {reference.image} is no usable picture ({error}).") from error
-    return Reference(weight=reference.weight, image_CHW=to_tensor([pixels_HWC])[0])
+        raise RequestError(f"Style {style!r}: {uri} is no usable picture ({error}).") from error

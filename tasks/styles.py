@@ -18,20 +18,46 @@ from tasks.storage import open_filesystem, storage_errors
 from tasks.weights.references import digest as weights_digest
 
 
+class GridCell(BaseModel):
+    """One cell of a grid laid over each content, counted from 0 at the top left."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int = Field(1, ge=1, le=64)
+    columns: int = Field(1, ge=1, le=64)
+    row: int = Field(0, ge=0)
+    column: int = Field(0, ge=0)
+    feather: float = Field(0.05, ge=0, le=1, description="Width of the soft seam, as a share of the content's side.")
+
+    @model_validator(mode="after")
+    def _lies_in_the_grid(self) -> Self:
+        if self.row >= self.rows or self.column >= self.columns:
+            raise ValueError(f"row {self.row}, column {self.column} is outside a grid of {self.rows} x {self.columns}")
+        return self
+
+
 class ReferenceSettings(BaseModel):
-    """One picture or one text that a style is made of."""
+    """One picture or one text that a style is made of, everywhere in a content or where its mask is white."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     image: str | None = Field(None, description="Path or URI of a picture.")
     text: str | None = Field(None, min_length=1, description="Words for the style.")
     weight: float = Field(1.0, gt=0, allow_inf_nan=False, description="Share of this reference in the mix.")
+    mask: str | GridCell | None = Field(
+        None, description="Where it counts: a grey picture stretched over each content (white: here), or a grid's cell."
+    )
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
         if (self.image is None) == (self.text is None):
             raise ValueError("a reference is either an `image` or a `text`")
         return self
+
+    def resolve_paths(self, resolve: Callable[[str], str]) -> Self:
+        """The same reference with its paths made absolute."""
+        places = {name: getattr(self, name) for name in ("image", "mask")}
+        return self.model_copy(update={k: resolve(place) for k, place in places.items() if isinstance(place, str)})
 
 
 class StyleSettings(BaseModel):
@@ -45,19 +71,27 @@ class StyleSettings(BaseModel):
 
     def resolve_paths(self, resolve: Callable[[str], str]) -> StyleSettings:
         """The same style with its paths made absolute."""
-        references = tuple(r.model_copy(update={"image": resolve(r.image)}) if r.image else r for r in self.references)
+        references = tuple(reference.resolve_paths(resolve) for reference in self.references)
         method = self.method.resolve_paths(resolve) if self.method else None
         return self.model_copy(update={"references": references, "method": method})
 
 
 class PlannedReference(ReferenceSettings):
-    """A reference with the digest of its picture; weights of a style sum to 1 (to 12 digits)."""
+    """A reference with the digests of its picture and mask; weights of a style sum to 1 (to 12 digits)."""
 
     sha256: str | None = None
+    mask_sha256: str | None = None
 
     def identity(self) -> dict[str, Any]:
-        """What the reference is, wherever its file lies."""
-        return {"weight": self.weight} | ({"sha256": self.sha256} if self.image else {"text": self.text})
+        """What the reference is, wherever its files lie."""
+        mask = self.mask.model_dump() if isinstance(self.mask, GridCell) else self.mask_sha256
+        what = {"sha256": self.sha256} if self.image else {"text": self.text}
+        return {"weight": self.weight, **what} | ({"mask": mask} if mask else {})
+
+    def pictures(self) -> dict[str, str]:
+        """Paths of its pictures, with their digests: its own, its mask."""
+        pairs = ((self.image, self.sha256), (self.mask, self.mask_sha256))
+        return {path: digest for path, digest in pairs if isinstance(path, str) and digest is not None}
 
 
 class PlannedStyle(BaseModel):
@@ -135,10 +169,10 @@ def _find_change(style: PlannedStyle) -> str | None:
         return "a weights file"
     if style.texts_digest and _texts_digest(style.method) != style.texts_digest:
         return "the CLIP that reads its texts"
-    for reference in style.references:
+    for path, digest in (picture for reference in style.references for picture in reference.pictures().items()):
         with suppress(RequestError):
-            if reference.image and _digest_picture(reference.image, style.name) != reference.sha256:
-                return f"the picture {reference.image}"
+            if _digest_picture(path, style.name) != digest:
+                return f"the picture {path}"
     return None
 
 
@@ -160,9 +194,12 @@ def read_reference(uri: str, style: str) -> bytes:
 def _plan_reference(reference: ReferenceSettings, total: float, style: str) -> PlannedReference:
     # Rounded, so that weights of 1 and 2 make the same style as weights of 0.1 and 0.2.
     share = max(1e-12, round(reference.weight / total, 12))
-    if reference.image is None:
-        return PlannedReference(text=reference.text, weight=share)
-    return PlannedReference(image=reference.image, weight=share, sha256=_digest_picture(reference.image, style))
+    digests = {
+        name: _digest_picture(path, style)
+        for name, path in (("sha256", reference.image), ("mask_sha256", reference.mask))
+        if isinstance(path, str)
+    }
+    return PlannedReference(**{**dict(reference), "weight": share}, **digests)
 
 
 def _digest_picture(uri: str, style: str) -> str:

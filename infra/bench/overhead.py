@@ -23,8 +23,9 @@ from tasks.images.decoding import decode, read_picture
 from tasks.images.encoding import encode
 from tasks.images.padding import to_pixels, to_tensor
 from tasks.images.settings import ImageSettings
+from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.base import Pairs, Reference, Style
-from tasks.methods.settings import MethodSettings, open_method
+from tasks.methods.settings import open_method
 
 THREADS = 2
 IMAGES = ImageSettings(size=512)
@@ -64,7 +65,7 @@ def compare(folder: Path, photos: Path, art: Path, repeats: int) -> None:
 def bare_rate(folder: Path, photos: Path, art: Path) -> tuple[float, float]:
     """Pictures per second of the bare loop, and the share of it that the network takes."""
     torch.set_num_threads(THREADS)
-    method = open_method(MethodSettings(), "cpu")
+    method = open_method(AdainSettings(), "cpu")
     pictures = [to_tensor([decode(path.read_bytes())])[0] for path in sorted(art.iterdir())]
     reps = method.represent([Style(str(i), (Reference(1.0, picture),)) for i, picture in enumerate(pictures)])
     rows, network = [], 0.0

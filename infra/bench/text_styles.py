@@ -19,8 +19,9 @@ from torch.nn import functional as F
 from tasks.encoders.clip import ClipEncoder, open_clip_model
 from tasks.images.decoding import read_picture
 from tasks.images.settings import ImageSettings
+from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.base import Pairs, Reference, Style
-from tasks.methods.settings import MethodSettings, open_method
+from tasks.methods.settings import open_method
 from tasks.methods.text_pictures import squares
 
 TEXTS = (
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--texts", nargs="*", default=TEXTS)
     options = parser.parse_args()
     contents_N3SS = load_squares(options.photographs, options.photos, options.size)
-    method = open_method(MethodSettings())
+    method = open_method(AdainSettings())
     started = time.perf_counter()
     reps = method.represent([Style(text, (Reference(text=text),)) for text in options.texts])
     print(f"represent: {(time.perf_counter() - started) / len(reps):.1f} s a text, {torch.get_num_threads()} threads")

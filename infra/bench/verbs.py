@@ -24,8 +24,8 @@ from tasks.corpus.settings import CorpusSettings
 from tasks.images.decoding import read_picture
 from tasks.images.padding import pad_to_stride, to_tensor
 from tasks.images.settings import ImageSettings
+from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.base import Pairs
-from tasks.methods.settings import MethodSettings
 from tasks.preflight import prepare_styles
 
 BATCH_PIXELS = 2**19
@@ -50,7 +50,7 @@ def compare(folder: Path, photos: Path, art: Path, repeats: int) -> str:
     output = folder / f"dataset-{art.name}"
     settings = ActorSettings(str(output), str(output / "r"), "none", "cpu", 1, BATCH_PIXELS)
     loaded = Loaded(settings)
-    styles = prepare_styles(str(art), MethodSettings())
+    styles = prepare_styles(str(art), AdainSettings())
     ready = loaded.ready(styles)
     method = loaded.method(styles[0])
     paths = sorted(photos.iterdir())

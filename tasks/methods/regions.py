@@ -31,6 +31,24 @@ def keep_masks(style: Style) -> dict[str, Tensor]:
     return kept
 
 
+def draw_cell(grid: tuple[int, int], cell: tuple[int, int], feather: float) -> Tensor:
+    """The mask of a cell of a grid of rows and columns, HW in [0, 1]; `feather` is a seam's width, 1 the whole side.
+
+    Soft masks of neighbours add up to 1 along a straight seam.
+    """
+    row_H, column_W = (_draw_band(count, index, feather) for count, index in zip(grid, cell, strict=True))
+    return row_H[:, None] * column_W
+
+
+def _draw_band(count: int, index: int, feather: float) -> Tensor:
+    """1 within one of `count` equal bands, falling to 0 across its seams; the outer ends of all bands have none."""
+    places = (torch.arange(LONGEST_MASK) + 0.5) / LONGEST_MASK
+    width = max(feather, 1e-6)
+    since_start = (places - index / count) / width + 0.5 if index else torch.ones(LONGEST_MASK)
+    until_end = ((index + 1) / count - places) / width + 0.5 if index + 1 < count else torch.ones(LONGEST_MASK)
+    return torch.minimum(since_start, until_end).clamp(0, 1)
+
+
 def weigh_positions(tensors: Mapping[str, Tensor], size: tuple[int, int], stride: int, device: torch.device) -> Tensor:
     """Weights of the references at every position, 1Rhw, which sum to 1 over R; 1R11 where there are no masks.
 

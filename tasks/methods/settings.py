@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, get_args
 
+from pydantic import Field
+
+from tasks.methods.adaattn.settings import AdaattnSettings
 from tasks.methods.adain.settings import AdainSettings
+from tasks.methods.style_kernel.settings import StyleKernelSettings
 
 if TYPE_CHECKING:
     from tasks.methods.base import Method
 
-# With a second method: Annotated[AdainSettings | OtherSettings, Field(discriminator="name")]. Pydantic takes
-# no discriminator on a union of one.
-MethodSettings = AdainSettings
+AnySettings = AdainSettings | AdaattnSettings | StyleKernelSettings
+METHODS: tuple[str, ...] = tuple(settings.model_fields["name"].default for settings in get_args(AnySettings))
+MethodSettings = Annotated[AnySettings, Field(discriminator="name")]
 
 
 def open_method(settings: MethodSettings, device: str = "cpu") -> Method:

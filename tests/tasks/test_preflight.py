@@ -11,8 +11,8 @@ from PIL import Image
 
 from tasks.corpus.settings import CorpusSettings
 from tasks.images.settings import ImageSettings
+from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.base import Representation
-from tasks.methods.settings import MethodSettings
 from tasks.methods.text_settings import TextSettings
 from tasks.preflight import (
     check_clip,
@@ -62,26 +62,26 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_text_for_a_method_of_pictures_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MethodSettings, "accepts_texts", False)
+    monkeypatch.setattr(AdainSettings, "accepts_texts", False)
     with pytest.raises(RequestError, match=r"'one' has a text, and the method 'adain' takes pictures only"):
-        prepare_styles([style(text="black ink")], MethodSettings())
+        prepare_styles([style(text="black ink")], AdainSettings())
 
 
 def test_a_text_needs_a_model_that_can_be_had(tmp_path: Path) -> None:
-    method = MethodSettings(texts=TextSettings(clip=f"local-dir:{tmp_path / 'nowhere'}"))
+    method = AdainSettings(texts=TextSettings(clip=f"local-dir:{tmp_path / 'nowhere'}"))
     with pytest.raises(RequestError, match=r"no folder .*nowhere"):
         prepare_styles([style(text="black ink")], method)
 
 
 def test_a_missing_picture_names_its_style(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"'one': the picture .* cannot be read"):
-        prepare_styles([style(image=str(tmp_path / "none.jpg"))], MethodSettings())
+        prepare_styles([style(image=str(tmp_path / "none.jpg"))], AdainSettings())
 
 
 def test_an_undecodable_picture_is_refused_only_while_its_representation_is_missing(art: Path, tmp_path: Path) -> None:
     (art / "wave.jpg").write_bytes(b"no picture")
     store = RepresentationStore(str(tmp_path / "store"))
-    planned = prepare_styles([style(image=str(art / "wave.jpg"))], MethodSettings())
+    planned = prepare_styles([style(image=str(art / "wave.jpg"))], AdainSettings())
     with pytest.raises(RequestError, match="is no usable picture"):
         check_pictures(planned, store)
     store.put("adain", planned[0].representation, Representation({"mean0": torch.zeros(1)}))
@@ -90,8 +90,8 @@ def test_an_undecodable_picture_is_refused_only_while_its_representation_is_miss
 
 def test_styles_that_share_a_representation_are_represented_once(art: Path, tmp_path: Path) -> None:
     picture = ReferenceSettings(image=str(art / "wave.jpg"))
-    faint = StyleSettings(name="faint", references=(picture,), method=MethodSettings(strength=0.5))
-    planned = prepare_styles([StyleSettings(name="full", references=(picture,)), faint], MethodSettings())
+    faint = StyleSettings(name="faint", references=(picture,), method=AdainSettings(strength=0.5))
+    planned = prepare_styles([StyleSettings(name="full", references=(picture,)), faint], AdainSettings())
     assert planned[0].digest != planned[1].digest
     assert len(missing_styles(planned, RepresentationStore(str(tmp_path / "store")))) == 1
 

@@ -14,7 +14,7 @@ from tasks.dataset.verify import verify
 from tasks.forecast import forecast, shard_size
 from tasks.gallery.contents import gallery_rows
 from tasks.images.settings import ImageSettings
-from tasks.methods.settings import MethodSettings
+from tasks.methods.adain.settings import AdainSettings
 from tasks.preflight import prepare_styles
 from tasks.shards import ShardSize
 from tasks.storage import Folder
@@ -149,8 +149,8 @@ def test_shards_grow_smaller_with_more_styles_and_more_actors() -> None:
 
 
 def test_the_size_of_a_shard_comes_from_the_methods_own_speed(dataset: Path) -> None:
-    styles = prepare_styles(str(dataset / "art"), MethodSettings())
+    styles = prepare_styles(str(dataset / "art"), AdainSettings())
     size = shard_size(ImageSettings(size=512), styles, "auto", "cpu", 2)
-    expected = MethodSettings().seconds_per_megapixel("cpu") * 512 * 512 * 2 / 3 / 1e6
+    expected = AdainSettings().seconds_per_megapixel("cpu") * 512 * 512 * 2 / 3 / 1e6
     assert size.pair_seconds == pytest.approx(expected)
     assert size.actors == 2

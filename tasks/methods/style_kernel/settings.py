@@ -7,10 +7,10 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.methods.base_settings import resolve_weights
 from tasks.methods.local_settings import LocalSettings
 from tasks.methods.style_kernel.architecture import ARCHITECTURES, Architecture
 from tasks.methods.text_settings import TextSettings
-from tasks.weights.references import is_path
 
 SMALL_WEIGHTS = "embedded:style-kernel-small"
 
@@ -86,15 +86,8 @@ class StyleKernelSettings(LocalSettings):
         return self.texts
 
     def resolve_paths(self, resolve: Callable[[str], str]) -> Self:
-        changed = self.model_copy(update={"texts": self.texts.resolve_paths(resolve)})
-        if self.weights is None:
-            return changed
-        places = {
-            name: resolve(reference) if is_path(reference) else reference
-            for name, reference in self.weight_references().items()
-        }
-        weights = VggWeights(**places) if isinstance(self.weights, VggWeights) else places["weights"]
-        return changed.model_copy(update={"weights": weights})
+        places = {"weights": resolve_weights(self.weights, resolve), "texts": self.texts.resolve_paths(resolve)}
+        return self.model_copy(update=places)
 
     def seconds_per_megapixel(self, device: str = "cpu") -> float:
         return SECONDS_PER_MEGAPIXEL[self.encoder]["cpu" if device == "cpu" else "gpu"]

@@ -14,7 +14,7 @@ from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.chain import plan_wanted
 from tasks.dataset.ledger import Ledger
 from tasks.images.settings import ImageSettings
-from tasks.methods.settings import MethodSettings
+from tasks.methods.adain.settings import AdainSettings
 from tasks.plan import Plan, Wanted
 from tasks.preflight import prepare_styles
 from tasks.shards import ShardSize, by_shard
@@ -33,7 +33,7 @@ def make(folder: Path, *, finish: bool = True, clip: str = "none", judge: str = 
         CorpusSettings(uri=str(folder / "photos")),
         ImageSettings(size=64, codec="png"),
         0,
-        prepare_styles(str(folder / "art"), MethodSettings()),
+        prepare_styles(str(folder / "art"), AdainSettings()),
         str(folder / "store"),
         clip,
         judge,
