@@ -13,6 +13,11 @@ from torch.nn import functional as F
 
 from tasks.encoders.vgg import normalised_layout
 from tasks.encoders.vgg_decoder import decoder_layout
+from tasks.methods.adaattn import backbones as adaattn
+from tasks.methods.adaattn import vgg as adaattn_files
+from tasks.methods.adaattn.settings import SMALL_WEIGHTS as ADAATTN_WEIGHTS
+from tasks.methods.adaattn.settings import AdaattnSettings
+from tasks.methods.adaattn.settings import VggWeights as AdaattnVggWeights
 from tasks.methods.adain.backbones import small_layout
 from tasks.methods.adain.settings import SMALL_WEIGHTS, AdainSettings, VggWeights
 from tasks.methods.base import Method, Pairs, Reference, Representation, Style
@@ -80,12 +85,48 @@ def quiet_heads(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors | heads | {"alignment.gate.levels.bias": torch.tensor([1.0, 0.0])}
 
 
+def adaattn_small(folder: Path) -> AdaattnSettings:
+    """With the weights that users get; with random ones in a source tree that has none yet."""
+    if ADAATTN_WEIGHTS.removeprefix("embedded:") in embedded_names():
+        return AdaattnSettings()
+    tensors = random_tensors(adaattn.small_layout())
+    tensors["decoder.to_image.weight"] *= 0.2
+    save_file(tensors, folder / "adaattn-small.safetensors")
+    return AdaattnSettings(weights=str(folder / "adaattn-small.safetensors"))
+
+
+def adaattn_vgg(folder: Path) -> AdaattnSettings:
+    """The official layouts with random values, whose attention is neither flat nor on single tokens."""
+    decoder = random_tensors(adaattn_files.decoder_layout())
+    decoder[f"{adaattn_files.LAST}.weight"] *= 0.1
+    decoder[f"{adaattn_files.LAST}.bias"] += 0.5
+    files = {
+        "encoder": random_tensors(normalised_layout()),
+        "attention": soft_scores(random_tensors(adaattn_files.attention_layout(2))),
+        "transformer": soft_scores(random_tensors(adaattn_files.transformer_layout())),
+        "decoder": decoder,
+    }
+    for name, tensors in files.items():
+        torch.save(tensors, folder / f"{name}.pth")
+    weights = AdaattnVggWeights(**{name: str(folder / f"{name}.pth") for name in files})
+    return AdaattnSettings(encoder="vgg", weights=weights)
+
+
+def soft_scores(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Scores are sums over a thousand channels, and not scaled."""
+    return tensors | {
+        name: 0.2 * tensor for name, tensor in tensors.items() if name.removesuffix(".weight")[-1] in "fg"
+    }
+
+
 METHODS: dict[str, Callable[[Path], MethodSettings]] = {
     "adain-small": adain_small,
     "adain-vgg": adain_vgg,
     "adain-preserve-color": adain_in_the_colors_of_the_content,
     "style-kernel-small": style_kernel_small,
     "style-kernel-vgg": style_kernel_vgg,
+    "adaattn-small": adaattn_small,
+    "adaattn-vgg": adaattn_vgg,
 }
 
 
