@@ -1,4 +1,4 @@
-"""Does a run cost N encodes and N x S renders? python -m infra.bench.verbs [--photos 40].
+"""Does a run cost N encodes and N x S renders? python -m infra.bench.verbs [--photos 40] [--method "{name: adaattn}"].
 
 Measures encode alone and render alone, on one thread, then a shard of N photographs in S styles; prints the ratio
 of the network's time in the shard to N·encode + N·S·render.
@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import yaml
+from pydantic import TypeAdapter
 
 from infra.bench.corpus import write_art, write_corpus
 from tasks.actors.loaded import Loaded
@@ -24,8 +26,8 @@ from tasks.corpus.settings import CorpusSettings
 from tasks.images.decoding import read_picture
 from tasks.images.padding import pad_to_stride, to_tensor
 from tasks.images.settings import ImageSettings
-from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.base import Pairs
+from tasks.methods.settings import AnySettings, MethodSettings
 from tasks.preflight import prepare_styles
 
 BATCH_PIXELS = 2**19
@@ -36,26 +38,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--method", default="{name: adain}", help="method settings as in a job, YAML")
     options = parser.parse_args()
+    settings = TypeAdapter(MethodSettings).validate_python(yaml.safe_load(options.method))
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photos = write_corpus(folder, options.photos)
         for styles in (1, 8):
-            print(compare(folder, photos, write_art(folder, styles), options.repeats), flush=True)
+            print(compare(folder, photos, write_art(folder, styles), options.repeats, settings), flush=True)
 
 
-def compare(folder: Path, photos: Path, art: Path, repeats: int) -> str:
+def compare(folder: Path, photos: Path, art: Path, repeats: int, chosen: AnySettings) -> str:
     """Alternate the verbs alone and the shard; medians."""
     output = folder / f"dataset-{art.name}"
     settings = ActorSettings(str(output), str(output / "r"), "none", "cpu", 1, BATCH_PIXELS)
     loaded = Loaded(settings)
-    styles = prepare_styles(str(art), AdainSettings())
+    styles = prepare_styles(str(art), chosen)
     ready = loaded.ready(styles)
     method = loaded.method(styles[0])
     paths = sorted(photos.iterdir())
     picture = read_picture(paths[0].read_bytes(), ImageSettings())
-    padded = pad_to_stride(to_tensor([picture.pixels_HWC]), 8)
+    padded = pad_to_stride(to_tensor([picture.pixels_HWC]), chosen.stride)
     batch = max(1, BATCH_PIXELS // (padded.shape[2] * padded.shape[3]))
     images = padded.expand(batch, -1, -1, -1).contiguous()
     content = method.encode(images)

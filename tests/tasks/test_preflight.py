@@ -67,6 +67,11 @@ def test_a_text_for_a_method_of_pictures_is_refused(monkeypatch: pytest.MonkeyPa
         prepare_styles([style(text="black ink")], AdainSettings())
 
 
+def test_a_mask_is_refused_by_a_method_that_styles_a_picture_as_a_whole(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"mask.*adain.*style_kernel"):
+        prepare_styles([style(image="a.png", mask={"rows": 2})], AdainSettings())
+
+
 def test_a_text_needs_a_model_that_can_be_had(tmp_path: Path) -> None:
     method = AdainSettings(texts=TextSettings(clip=f"local-dir:{tmp_path / 'nowhere'}"))
     with pytest.raises(RequestError, match=r"no folder .*nowhere"):

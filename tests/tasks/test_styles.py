@@ -194,3 +194,30 @@ def test_a_pair_seed_is_a_function_of_the_pair() -> None:
 
 
 FIRST_SEED = int.from_bytes(hashlib.sha256(b'[0, "a.jpg", "' + b"0" * 32 + b'"]').digest()[:8], "big") // 2
+
+
+def test_a_mask_is_part_of_a_style_wherever_it_lies(folder: Path) -> None:
+    for name in ("left.png", "right.png"):
+        (folder / name).write_bytes(name.encode())
+    plain = freeze(folder)
+    left, right = (
+        freeze(folder, {"image": "wave.png", "mask": str(folder / f"{side}.png")}) for side in ("left", "right")
+    )
+    assert len({plain.digest, left.digest, right.digest}) == 3
+    assert len({plain.representation, left.representation, right.representation}) == 3
+    shutil.copy(folder / "left.png", folder / "copy.png")
+    assert freeze(folder, {"image": "wave.png", "mask": str(folder / "copy.png")}).digest == left.digest
+    check_unchanged([left])
+    (folder / "left.png").write_bytes(b"another shape")
+    with pytest.raises(RequestError, match=r"left\.png"):
+        check_unchanged([left])
+
+
+def test_a_cell_of_a_grid_is_part_of_a_style(folder: Path) -> None:
+    cells = [{"rows": 2, "columns": 2, "row": row, "column": 1} for row in (0, 1)]
+    digests = {freeze(folder, {"image": "wave.png", "mask": cell}).digest for cell in cells}
+    assert len(digests | {freeze(folder).digest}) == 3
+    with pytest.raises(ValueError, match="outside a grid of 2 x 2"):
+        StyleSettings.model_validate(
+            {"name": "x", "references": [{"image": "a.png", "mask": {"rows": 2, "columns": 2, "row": 2}}]}
+        )
