@@ -12,18 +12,22 @@ EMBEDDED = Path(__file__).parent / "embedded"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One published file of weights. `digest` is its SHA-256, or None where nobody here has measured it."""
+    """One published file of weights. `digest` is its SHA-256, or None where nobody here has measured it.
+
+    `uri` is None where no address gives the file itself: a person has to follow `source`.
+    """
 
     name: str
     file: str
     source: str
-    uri: str
+    uri: str | None
     licence: str
     size: int  # bytes, of the tensors alone
     used_by: str
     digest: str | None = None
 
 
+ADAATTN_ZIP = "AdaAttN_model.zip, which the README of Huage001/AdaAttN on GitHub links to on Google Drive"
 ADAIN_RELEASE = "https://github.com/naoto0804/pytorch-AdaIN/releases/download/v0.0.0"
 
 CHECKPOINTS = {
@@ -36,7 +40,7 @@ CHECKPOINTS = {
             uri=f"{ADAIN_RELEASE}/vgg_normalised.pth",
             licence="MIT (repository); the VGG-19 it derives from is the University of Oxford's",
             size=80_097_584,
-            used_by="adain, encoder: vgg",
+            used_by="encoder: vgg of adain, adaattn and style_kernel",
         ),
         Checkpoint(
             name="adain-vgg-decoder",
@@ -46,6 +50,22 @@ CHECKPOINTS = {
             licence="MIT (repository)",
             size=14_020_876,
             used_by="adain, encoder: vgg",
+        ),
+        *(
+            Checkpoint(
+                name=f"adaattn-vgg-{part}",
+                file=f"latest_net_{net}.pth",
+                source=ADAATTN_ZIP,
+                uri=None,
+                licence="Apache-2.0 (repository)",
+                size=size,
+                used_by="adaattn, encoder: vgg",
+            )
+            for part, net, size in (
+                ("attention", "adaattn_3", 1_872_384),
+                ("transformer", "transformer", 36_267_008),
+                ("decoder", "decoder", 16_380_172),
+            )
         ),
     )
 }
@@ -65,4 +85,7 @@ def embedded_card(name: str) -> dict[str, Any]:
 def how_to_get(file: str) -> str:
     """The end of an error sentence about a missing file: where a known checkpoint of that name comes from."""
     found = [checkpoint for checkpoint in CHECKPOINTS.values() if checkpoint.file == file]
-    return f"; {file} comes from {found[0].source} (or name it {found[0].name})" if found else ""
+    if not found:
+        return ""
+    by_name = f" (or name it {found[0].name})" if found[0].uri else ""
+    return f"; {file} comes from {found[0].source}{by_name}"

@@ -16,7 +16,7 @@ from typing import Any
 
 from tasks.records import RequestError
 from tasks.storage import open_filesystem
-from tasks.weights.catalog import CHECKPOINTS, EMBEDDED, embedded_names, how_to_get
+from tasks.weights.catalog import CHECKPOINTS, EMBEDDED, Checkpoint, embedded_names, how_to_get
 
 HUB_REFERENCE = re.compile(r"hf:(?P<repo>[^/@]+/[^/@]+)/(?P<file>[^@]+)@(?P<revision>[^@]+)")
 
@@ -37,7 +37,7 @@ def resolve(reference: str) -> Path:
     if reference.startswith("hf:"):
         return _fetch_from_hub(reference)
     if reference in CHECKPOINTS:
-        return _fetch(CHECKPOINTS[reference].uri)
+        return _fetch_known(CHECKPOINTS[reference])
     if not is_path(reference):
         return _fetch(reference)
     path = Path(reference).expanduser()
@@ -80,6 +80,15 @@ def _fetch_from_hub(reference: str) -> Path:
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = type(error).__name__
         raise RequestError(f"{reference} cannot be fetched ({reason}): check its name and the network.") from error
+
+
+def _fetch_known(checkpoint: Checkpoint) -> Path:
+    if checkpoint.uri is None:
+        raise RequestError(
+            f"{checkpoint.name} cannot be fetched by itself: get {checkpoint.file} out of {checkpoint.source}, "
+            "and name its path."
+        )
+    return _fetch(checkpoint.uri)
 
 
 def _fetch(uri: str) -> Path:

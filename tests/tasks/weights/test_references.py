@@ -38,6 +38,13 @@ def test_a_missing_checkpoint_is_named_with_where_it_comes_from(tmp_path: Path) 
         resolve(str(tmp_path / "decoder.pth"))
 
 
+def test_a_checkpoint_without_an_address_says_where_a_person_gets_it(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"get latest_net_decoder\.pth out of AdaAttN_model\.zip.*Huage001/AdaAttN"):
+        resolve("adaattn-vgg-decoder")
+    with pytest.raises(RequestError, match=r"latest_net_adaattn_3\.pth comes from AdaAttN_model\.zip.*Drive\.$"):
+        resolve(str(tmp_path / "latest_net_adaattn_3.pth"))
+
+
 def test_a_remote_file_is_fetched_once_for_each_of_its_versions() -> None:
     filesystem = fsspec.filesystem("memory")
     filesystem.pipe_file("/weights/a.pth", b"first")
