@@ -1,4 +1,4 @@
-"""The compact AdaAttN network of ours: attention at 1/4 and 1/8 of the image, plain statistics at 1/2.
+"""The compact AdaAttN network of ours: attention at 1/4 and 1/8 of the image.
 
 N images, C channels, H and W pixels; features at depth d are NCHW at 1/2, 1/4 and 1/8 of the image.
 The transfer is AdaAttN's (Liu et al., ICCV 2021, equations 5 to 9); the network around it is ours.
@@ -25,7 +25,7 @@ class SmallAdaAttN(AdaAttnNetwork):
     Scores are divided by the root of their depth, which the authors' are not: they need no training to be gentle.
     """
 
-    levels = (0, 1, 2)
+    levels = ATTENTION_DEPTHS
     how = Attending(DEFAULTS["small"].epsilon)
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
@@ -36,10 +36,6 @@ class SmallAdaAttN(AdaAttnNetwork):
             compare_alike(TokenAttention(sum(depths[: depth + 1]), depths[depth], KEY_DEPTH, KEY_DEPTH**-0.5))
             for depth in ATTENTION_DEPTHS
         )
-
-    def reconstruct(self, images_NCHW: Tensor) -> Tensor:
-        """Images encoded and decoded with no style; not clamped."""
-        return self.decode(self.content_features(images_NCHW))
 
     def attention_at(self, level: int) -> TokenAttention | None:
         if level not in ATTENTION_DEPTHS:

@@ -7,13 +7,14 @@ Xu, Long and Nie, CVPR 2023 (arXiv 2304.00414), figure 2; the sizes are ours (NO
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tasks.encoders.attention import MEMORY, attend, to_maps, to_tokens
 from tasks.encoders.gating import ContentGate, gate_thresholds
 
 
 class StyleAlignment(nn.Module):
-    """Query from the content's normalised features, key from the style's, value from the style's own features.
+    """Query from the content's normalised features, key from the style's, value from the style's own features, scaled.
 
     Query and key start as one orthonormal projection: positions that look alike attend to each other before any
     training. The value starts as the identity.
@@ -38,8 +39,12 @@ class StyleAlignment(nn.Module):
         return self.query(content_keys_NCHW), self.gate.levels(content_keys_NCHW)
 
     def tokens(self, style_keys_NCHW: Tensor, style_NCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys_NKD and values_NKC of a style's positions."""
-        return to_tokens(self.key(style_keys_NCHW)), to_tokens(self.value(style_NCHW))
+        """Keys_NKD and values_NKC of a style's positions; values of deviation 1 over a whole picture's channels.
+
+        What an encoder makes of a style may be of any scale, and kernels that depend on it would vanish with it.
+        """
+        scaled_NCHW = F.layer_norm(style_NCHW.float(), style_NCHW.shape[1:])
+        return to_tokens(self.key(style_keys_NCHW)), to_tokens(self.value(scaled_NCHW))
 
     def forward(
         self,
