@@ -6,13 +6,14 @@ N contents, P outputs (pairs), R pictures of a style, C channels, H and W pixels
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 import torch
 from torch import Tensor
 
 from tasks.encoders.placement import open_shared
 from tasks.methods.adaattn.attention import Attending, Tokens
-from tasks.methods.adaattn.network import AdaAttnNetwork, ContentLevel, Moments, StyleLevel
+from tasks.methods.adaattn.network import AdaAttnNetwork, ContentLevel
 from tasks.methods.adaattn.settings import AdaattnSettings
 from tasks.methods.adaattn.small import SmallAdaAttN, build_small
 from tasks.methods.adaattn.vgg import build_vgg
@@ -31,23 +32,18 @@ class AdaAttnBackbone:
         self.how = Attending(settings.chosen().epsilon, gate, settings.attention_megabytes * 1_000_000)
 
     def encode(self, images_NChw: Tensor) -> dict[str, Tensor]:
-        """`normalised<level>`, `mean<level>`, `deviation<level>` and, where it attends, `queries<level>`."""
+        """`normalised<level>`, `mean<level>`, `deviation<level>`, `queries<level>`."""
         named: dict[str, Tensor] = {}
         for level, own in zip(self.network.levels, self.network.encode(images_NChw), strict=True):
-            named |= {f"normalised{level}": own.normalised, **name_moments(own.moments, level)}
-            if own.queries is not None:
-                named[f"queries{level}"] = own.queries
+            named |= {f"{kind}{level}": tensor for kind, tensor in vars(own).items()}
         return named
 
     def prepare(self, picture_13HW: Tensor) -> dict[str, Tensor]:
-        """`keys<level>` and `values<level>` of at most so many positions, or the level's moments."""
+        """`keys<level>` and `values<level>` of at most so many positions."""
         named: dict[str, Tensor] = {}
         for level, style in zip(self.network.levels, self.network.represent(picture_13HW), strict=True):
-            if isinstance(style, Moments):
-                named |= name_moments(style, level)
-            else:
-                chosen = style.choose(self.most_tokens(level), self.settings.token_seed)
-                named |= {f"keys{level}": chosen.keys, f"values{level}": chosen.values}
+            chosen = style.choose(self.most_tokens(level), self.settings.token_seed)
+            named |= {f"keys{level}": chosen.keys, f"values{level}": chosen.values}
         return named
 
     def render(
@@ -77,30 +73,19 @@ class AdaAttnBackbone:
         return [mine.lerp(stylized, strength) for mine, stylized in zip(own, transferred, strict=True)]
 
     def most_tokens(self, level: int) -> int:
-        """How many tokens of a picture are attended to: more may be where positions are few."""
-        chosen, network = self.settings.chosen(), self.network
-        finest = min(level for level in network.levels if network.attention_at(level))
-        return chosen.max_tokens if level == finest else chosen.max_tokens_deep
+        """How many tokens of a picture are attended to."""
+        chosen = self.settings.chosen()
+        return chosen.max_tokens if level == self.network.levels[0] else chosen.max_tokens_deep
 
 
 def read_content(named: Mapping[str, Tensor], level: int) -> ContentLevel:
     """What `encode` named."""
-    return ContentLevel(named[f"normalised{level}"], read_moments(named, level), named.get(f"queries{level}"))
+    return ContentLevel(*(named[f"{field.name}{level}"] for field in fields(ContentLevel)))
 
 
-def read_style(named: Mapping[str, Tensor], level: int) -> StyleLevel:
+def read_style(named: Mapping[str, Tensor], level: int) -> Tokens:
     """What `prepare` named."""
-    if f"keys{level}" in named:
-        return Tokens(named[f"keys{level}"], named[f"values{level}"])
-    return read_moments(named, level)
-
-
-def name_moments(moments: Moments, level: int) -> dict[str, Tensor]:
-    return {f"mean{level}": moments.mean, f"deviation{level}": moments.deviation}
-
-
-def read_moments(named: Mapping[str, Tensor], level: int) -> Moments:
-    return Moments(named[f"mean{level}"], named[f"deviation{level}"])
+    return Tokens(named[f"keys{level}"], named[f"values{level}"])
 
 
 def open_backbone(settings: AdaattnSettings, device: str) -> AdaAttnBackbone:

@@ -37,9 +37,7 @@ class SmallAdaAttN(AdaAttnNetwork):
             for depth in ATTENTION_DEPTHS
         )
 
-    def attention_at(self, level: int) -> TokenAttention | None:
-        if level not in ATTENTION_DEPTHS:
-            return None
+    def attention_at(self, level: int) -> TokenAttention:
         attention = self.attention[ATTENTION_DEPTHS.index(level)]
         assert isinstance(attention, TokenAttention)
         return attention

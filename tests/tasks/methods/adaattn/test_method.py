@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.testing import assert_close
 
-from tasks.encoders.statistics import channel_statistics, normalise_channels
+from tasks.encoders.statistics import normalise_channels
 from tasks.methods.adaattn.backbones import AdaAttnBackbone, small_layout
 from tasks.methods.adaattn.method import open_method
 from tasks.methods.adaattn.settings import AdaattnSettings, GateSettings
@@ -55,16 +55,6 @@ def test_the_verbs_are_the_trained_network(adaattn: LocalMethod) -> None:
     assert_close(render_one(whole, IMAGE, represented(whole, FIRST)), expected, **CLOSE)
 
 
-def test_statistics_at_the_finest_level_are_the_styles(adaattn: LocalMethod) -> None:
-    network = network_of(adaattn)
-    with torch.inference_mode():
-        content, styles = network.encode(IMAGE), network.represent(FIRST[None])
-        finest = network.transfer(content, [styles], network.how)[0]
-        wanted = channel_statistics(network.style_encoder(FIRST[None])[0])
-    for found, expected in zip(channel_statistics(finest), wanted, strict=True):
-        assert_close(found, expected, atol=5e-3, rtol=1e-3)
-
-
 def test_no_strength_reconstructs_and_half_is_between(adaattn: LocalMethod) -> None:
     rep = represented(adaattn, SECOND)
     none, half, full = (render_one(varied(adaattn, strength=s), IMAGE, rep) for s in (0.0, 0.5, 1.0))
@@ -91,7 +81,6 @@ def test_tokens_kept_are_as_many_as_allowed(adaattn: LocalMethod) -> None:
     with torch.inference_mode():
         prepared = backbone.prepare(FIRST[None])
     assert [prepared[name].shape[1] for name in ("keys1", "values1", "keys2", "values2")] == [50, 50, 20, 20]
-    assert "keys0" not in prepared
 
 
 def test_memory_for_scores_changes_nothing(adaattn: LocalMethod) -> None:
@@ -161,8 +150,8 @@ def test_half_precision_weights_open_as_single(tmp_path: Path) -> None:
     assert render_one(method, IMAGE, represented(method, FIRST)).dtype == torch.float32
 
 
-def test_normalised_features_are_kept_by_the_transfer(adaattn: LocalMethod) -> None:
-    """Equation 9: what one token alone gives is its value, everywhere; what many give keeps the content's shapes."""
+def test_a_single_token_gives_its_value_everywhere(adaattn: LocalMethod) -> None:
+    """Equation 9: one token alone gives its value, everywhere, and no deviation."""
     network = network_of(adaattn)
     single = varied(adaattn, max_tokens=1, max_tokens_deep=1, epsilon=0)
     with torch.inference_mode():
@@ -172,5 +161,4 @@ def test_normalised_features_are_kept_by_the_transfer(adaattn: LocalMethod) -> N
         rendered = single.backbone.render(encoded, [prepared], torch.ones(1, 1, 1, 1))
         values = [prepared[f"values{level}"].reshape(1, -1, 1, 1) for level in (1, 2)]
         flat = [v.expand(-1, -1, *content[depth].shape[2:]) for v, depth in zip(values, (1, 2), strict=True)]
-        finest = network.transfer(network.encode(IMAGE), [network.represent(FIRST[None])], network.how)[0]
-        assert_close(rendered, network.decode([finest, *flat]), atol=1e-3, rtol=0)
+        assert_close(rendered, network.decode(flat), atol=1e-3, rtol=0)
