@@ -14,7 +14,7 @@ from tasks.methods.text_settings import TextSettings
 SMALL_WEIGHTS = "embedded:adaattn-small"
 # On one core: measured, see NOTES.md. On a GPU: vgg from 37 ms a picture of 512x512 on unnamed hardware (a third
 # party's, over 600 transfers), small by the ratio on the core.
-SECONDS_PER_MEGAPIXEL = {"small": {"cpu": 1.5, "gpu": 0.01}, "vgg": {"cpu": 25.0, "gpu": 0.15}}
+SECONDS_PER_MEGAPIXEL = {"small": {"cpu": 1.2, "gpu": 0.01}, "vgg": {"cpu": 20.0, "gpu": 0.15}}
 
 
 class Defaults(NamedTuple):
