@@ -78,14 +78,11 @@ class SmallDecoder(nn.Module):
         return F.leaky_relu(features_NCHW, self.slope)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Transferred features at 1/4 and 1/8, and at 1/2 before them if any, to images around [0, 1], not clamped."""
-        *finer, quarter_NCHW, eighth_NCHW = features
+        """Three transferred feature maps, the finest first, to images NCHW around [0, 1], not clamped."""
+        half_NCHW, quarter_NCHW, eighth_NCHW = features
         deep_NCHW = self.activate(self.eighths(eighth_NCHW))
         deep_NCHW = self.activate(self.quarters(double(self.to_quarter(deep_NCHW)) + quarter_NCHW))
-        deep_NCHW = double(self.to_half(deep_NCHW))
-        for half_NCHW in finer:
-            deep_NCHW = deep_NCHW + half_NCHW
-        deep_NCHW = self.activate(self.halves(deep_NCHW))
+        deep_NCHW = self.activate(self.halves(double(self.to_half(deep_NCHW)) + half_NCHW))
         deep_NCHW = self.activate(double(self.to_full(deep_NCHW)))
         return self.to_image(self.activate(self.ones(deep_NCHW))) * 0.5 + 0.5
 
@@ -93,8 +90,9 @@ class SmallDecoder(nn.Module):
 def build_trunk(widths: Sequence[int] = WIDTHS) -> tuple[SmallEncoder, SmallEncoder, SmallDecoder]:
     """An encoder of contents, one of styles, and a decoder, none of whose units can die, with their first weights.
 
-    They keep the scale of features (He et al., ICCV 2015). With torch's own first weights, plain ReLUs and features at
-    1/2 for the decoder, as in `adain-small` of 2026-11-21, those at 1/4 and 1/8 shrank until their units died.
+    They keep the scale of features (He et al., ICCV 2015), and the decoder starts with those at 1/2 alone: deeper ones
+    join as they help. With torch's own first weights and plain ReLUs, as in `adain-small` of 2026-11-21, the deeper
+    features began as noise, and shrank until their units died.
     """
     encoders = SmallEncoder(widths, SLOPE), SmallEncoder(widths, SLOPE)
     decoder = SmallDecoder(widths, SLOPE)
@@ -102,6 +100,7 @@ def build_trunk(widths: Sequence[int] = WIDTHS) -> tuple[SmallEncoder, SmallEnco
         if isinstance(layer, nn.Conv2d) and layer.bias is not None:
             nn.init.kaiming_normal_(layer.weight, a=SLOPE)
             nn.init.zeros_(layer.bias)
+    nn.init.zeros_(decoder.to_half.weight)
     return *encoders, decoder
 
 

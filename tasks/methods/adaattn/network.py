@@ -19,6 +19,7 @@ from tasks.methods.adaattn.attention import Attending, TokenAttention, Tokens
 from tasks.methods.regions import shrink_weights
 
 Features = Sequence[Tensor]
+TOKEN_SEED = 6666  # the authors'
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,12 @@ class AdaAttnNetwork(ABC, nn.Module):
 
     levels: Sequence[int]
     how: Attending  # as it was trained
+    most_tokens: int = 64 * 64  # of a style's at each level while training, the authors' max_sample
 
     def forward(self, contents_NCHW: Tensor, styles_NCHW: Tensor) -> Tensor:
         """Row n of the contents in the style of row n of the styles (their sizes may differ); not clamped."""
-        return self.decode(self.transfer(self.encode(contents_NCHW), [self.represent(styles_NCHW)], self.how))
+        style = [level.choose(self.most_tokens, TOKEN_SEED) for level in self.represent(styles_NCHW)]
+        return self.decode(self.transfer(self.encode(contents_NCHW), [style], self.how))
 
     def reconstruct(self, images_NCHW: Tensor) -> Tensor:
         """Images encoded and decoded with no style; not clamped."""

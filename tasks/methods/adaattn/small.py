@@ -1,4 +1,4 @@
-"""The compact AdaAttN network of ours: attention at 1/4 and 1/8 of the image.
+"""The compact AdaAttN network of ours: attention at 1/2, 1/4 and 1/8 of the image.
 
 N images, C channels, H and W pixels; features at depth d are NCHW at 1/2, 1/4 and 1/8 of the image.
 The transfer is AdaAttN's (Liu et al., ICCV 2021, equations 5 to 9); the network around it is ours.
@@ -15,8 +15,9 @@ from tasks.methods.adaattn.attention import Attending, TokenAttention
 from tasks.methods.adaattn.network import AdaAttnNetwork, Features
 from tasks.methods.adaattn.settings import DEFAULTS
 
-ATTENTION_DEPTHS = (1, 2)  # of the encoder's three: 1/4 and 1/8
-KEY_DEPTH = 64
+LEVELS = (0, 1, 2)
+KEY_DEPTHS = (32, 64, 64)
+MOST_TOKENS = 512  # of a style's, at each level, while training: more take longer than they teach
 
 
 class SmallAdaAttN(AdaAttnNetwork):
@@ -25,7 +26,8 @@ class SmallAdaAttN(AdaAttnNetwork):
     Scores are divided by the root of their depth, which the authors' are not: they need no training to be gentle.
     """
 
-    levels = ATTENTION_DEPTHS
+    levels = LEVELS
+    most_tokens = MOST_TOKENS
     how = Attending(DEFAULTS["small"].epsilon)
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
@@ -33,12 +35,14 @@ class SmallAdaAttN(AdaAttnNetwork):
         depths = list(widths[1:])
         self.content_encoder, self.style_encoder, self.decoder = build_trunk(widths)
         self.attention = nn.ModuleList(
-            compare_alike(TokenAttention(sum(depths[: depth + 1]), depths[depth], KEY_DEPTH, KEY_DEPTH**-0.5))
-            for depth in ATTENTION_DEPTHS
+            compare_alike(
+                TokenAttention(sum(depths[: level + 1]), depths[level], KEY_DEPTHS[level], KEY_DEPTHS[level] ** -0.5)
+            )
+            for level in LEVELS
         )
 
     def attention_at(self, level: int) -> TokenAttention:
-        attention = self.attention[ATTENTION_DEPTHS.index(level)]
+        attention = self.attention[level]
         assert isinstance(attention, TokenAttention)
         return attention
 

@@ -1,4 +1,4 @@
-"""The compact StyleKernel network of ours: kernels at 1/4 and 1/8 of the image.
+"""The compact StyleKernel network of ours: kernels at 1/2, 1/4 and 1/8 of the image.
 
 N images, C channels, H and W pixels; features at depth d are NCHW at 1/2, 1/4 and 1/8 of the image.
 """
@@ -21,8 +21,8 @@ SMALL = ARCHITECTURES["small"]
 class SmallStyleKernel(StyleKernelNetwork):
     """Encoders and decoder as adain's compact network, and of the same names, so that it can start from its weights."""
 
-    decoded: ClassVar[tuple[int, ...]] = (1, 2)
-    convolved: ClassVar[tuple[int, ...]] = (1, 2)
+    decoded: ClassVar[tuple[int, ...]] = (0, 1, 2)
+    convolved: ClassVar[tuple[int, ...]] = (0, 1, 2)
 
     def __init__(self, widths: Sequence[int] = WIDTHS, architecture: Architecture = SMALL) -> None:
         *encoders, decoder = build_trunk(widths)
