@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.matrix_command import matrix
+from pipelines.train_command import train_app
 from tasks.records import RequestError
 
 app = typer.Typer(
@@ -162,72 +163,7 @@ def report(root: Root, as_json: Json = False) -> None:
 
 
 app.command()(matrix)
-
-train_app = typer.Typer(help="Train the networks that we ship.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
-
-
-@train_app.command("adain")
-def train_adain(
-    photos: Annotated[list[Path], typer.Option(help="Folder of photographs; may be given more than once.")],
-    art: Annotated[list[Path], typer.Option(help="Folder of art; may be given more than once.")],
-    perceptual: Annotated[list[Path], typer.Option(help="VGG weights for the losses: one file, or two.")],
-    output: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, losses, sheets.")],
-    recipe: Annotated[Path | None, typer.Option(help="YAML with `recipe:` and `loop:` settings.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; over the recipe's.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
-) -> None:
-    """Train the compact AdaIN network: checkpoints, losses.jsonl and sample sheets in the run's folder."""
-    from pipelines import train
-
-    state = train.train_stylizer("adain", train.read_training(photos, art, perceptual, recipe, steps), output, resume)
-    typer.echo(f"{state.step} steps; the run is in {output}")
-
-
-@train_app.command("export-adain")
-def export_adain(
-    run: Annotated[Path, typer.Option(help="Folder of a training run.")],
-    photos: Annotated[list[Path], typer.Option(help="Unseen photographs, for the figures on the card.")],
-    art: Annotated[list[Path], typer.Option(help="Unseen art, for the figures on the card.")],
-    perceptual: Annotated[list[Path], typer.Option(help="VGG weights that measure: one file, or two.")],
-    output: Annotated[Path, typer.Option(help="Folder for the weights and their card.")],
-) -> None:
-    """Write a run's weights, half precision, with their card: data, recipe, losses, figures on unseen pictures."""
-    from pipelines.train import export_adain as export
-    from pipelines.train import read_training
-
-    typer.echo(export(run, output, read_training(photos, art, perceptual, None, None)))
-
-
-@train_app.command("clip")
-def train_clip(
-    photos: Annotated[list[Path], typer.Option(help="Folder of photographs; n01443537-goldfish.jpg has a label.")],
-    art: Annotated[list[Path], typer.Option(help="Folder of art; may be given more than once.")],
-    output: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, losses, sheets.")],
-    renders: Annotated[Path | None, typer.Option(help="Folder of the renders, to share them; default: output.")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="YAML: `recipe:`, `renders:`, `loop:` settings.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; over the recipe's.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
-) -> None:
-    """Train a small CLIP on renders of photographs with captions; `recipe: {network: ...}` chooses which."""
-    from pipelines import train
-
-    state = train.train_clip(train.read_clip_training(photos, art, recipe, steps), output, renders, resume)
-    typer.echo(f"{state.step} steps; the run is in {output}")
-
-
-@train_app.command("export-clip")
-def export_clip(
-    run: Annotated[Path, typer.Option(help="Folder of a training run.")],
-    photos: Annotated[list[Path], typer.Option(help="Unseen photographs, for the figures on the card.")],
-    labelled: Annotated[list[Path], typer.Option(help="Unseen labelled pictures, for the figures on the card.")],
-    output: Annotated[Path, typer.Option(help="Folder for the model's folder and its card.")],
-    about: Annotated[Path | None, typer.Option(help="YAML mapping for the card: licence, data, notes.")] = None,
-) -> None:
-    """Write a run's CLIP as open_clip reads it, half precision, with its card: figures on unseen pictures."""
-    from pipelines.train import export_clip as export
-
-    typer.echo(export(run, output, photos, labelled, about))
 
 
 @app.command()

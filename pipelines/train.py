@@ -1,88 +1,105 @@
-"""Train the networks that we ship, from folders of photographs and of art: the compact AdaIN network, small CLIPs."""
+"""Train the networks that we ship, from photographs and art: the compact stylizers, small CLIPs."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
 
 from tasks.encoders.clip import open_clip_model
-from tasks.encoders.vgg import NormalisedVgg, StudentVgg, open_perceptual
-from tasks.methods.adain.small import build_small
+from tasks.methods.settings import open_method
 from tasks.records import RequestError
 from tasks.training.clip import ClipRecipe, ClipSettings, save_clip
 from tasks.training.clip_figures import measure_clip
 from tasks.training.data import load_pictures
-from tasks.training.export import export, read_average, write_card
+from tasks.training.export import read_average, write_card
 from tasks.training.figures import measure
 from tasks.training.loop import LoopSettings, TrainingState, choose_device, train
+from tasks.training.networks import check
+from tasks.training.parallel import train_parallel
+from tasks.training.perception import open_networks
 from tasks.training.renderings.catalogue import RENDERINGS
 from tasks.training.renders import RenderSettings, open_renders
-from tasks.training.stylizer import Perceptual, StylizerRecipe, StylizerSettings
-from tasks.weights.loading import load_tensors
-
-CONTENT_LEVELS = 4  # the content loss reads relu3_1 and relu4_1
-
-Vgg = NormalisedVgg | StudentVgg
-
-
-@dataclass(frozen=True)
-class StylizerTraining:
-    """What to train the compact AdaIN network on, and how.
-
-    `perceptual` names one VGG that reaches relu4_1, or two: an exact one for the levels it has and a cheap,
-    deep one for the rest.
-    """
-
-    photos: Sequence[str | Path]
-    art: Sequence[str | Path]
-    perceptual: Sequence[str | Path]
-    recipe: StylizerSettings = field(default_factory=StylizerSettings)
-    loop: LoopSettings = field(default_factory=LoopSettings)
+from tasks.training.stylizer import StylizerTraining, make_recipe
+from tasks.training.stylizer_export import open_run, settings_of, write_cards, write_weights
+from tasks.training.stylizer_settings import StylizerSettings
+from tasks.weights.references import is_path
 
 
 def train_stylizer(name: str, training: StylizerTraining, output: str | Path, resume: bool = False) -> TrainingState:
-    """Train in the folder `output`: checkpoint, losses.jsonl and sheets; goes on from there with `resume`."""
-    recipe = StylizerRecipe(
-        name,
-        load_pictures(training.photos),
-        load_pictures(training.art),
-        open_networks(training.perceptual),
-        training.recipe,
-        choose_device(training.loop.device),
-    )
+    """Train in the folder `output`: checkpoint, losses and sheets; goes on from there with `resume`.
+
+    `name` is that of a method: adain, adaattn, style_kernel.
+    """
+    check(name, training.recipe)
+    recipe = make_recipe(name, training, choose_device(training.loop.device))
     return train(recipe, training.loop, Path(output), resume)
 
 
-def export_adain(
-    run: str | Path, folder: str | Path, unseen: StylizerTraining, about: dict[str, Any] | None = None
-) -> Path:
-    """Write `adain-small` and its card to `folder`, with figures on the pictures and networks of `unseen`."""
-    tensors, _ = read_average(Path(run))
-    network = build_small({name: tensor.half() for name, tensor in tensors.items()})
-    perceptual = open_networks(unseen.perceptual)
+def train_stylizer_parallel(
+    name: str, training: StylizerTraining, output: str | Path, resume: bool = False, workers: int = 2
+) -> None:
+    """The same on `workers` devices of the Ray cluster at RAY_ADDRESS, or of this machine: a batch of each is a step.
 
-    def style_features(images_NCHW: Tensor) -> list[Tensor]:
-        return perceptual.style_and_content(images_NCHW)[0]
+    Each process reads the pictures and weights itself, from where it stands: all paths are absolute.
+    """
+    from tasks.actors.cluster import connected  # with ray, seconds to import
 
-    figures = measure(network, load_pictures(unseen.photos), load_pictures(unseen.art), style_features)
-    return export(Path(run), "adain-small", Path(folder), {**(about or {}), "figures": figures})
+    check(name, training.recipe)
+    with connected(os.environ.get("RAY_ADDRESS")):
+        train_parallel(partial(make_recipe, name, training), training.loop, Path(output), resume, workers)
+
+
+def export_stylizer(
+    run: str | Path, folder: str | Path, unseen: StylizerTraining, about: Path | None = None
+) -> list[Path]:
+    """Write NAME-small, or what was trained on VGG, and cards to `folder`; which network it is, the run says.
+
+    Figures are of the pictures and networks of `unseen`. `about` is YAML whose mapping goes on the cards as it is.
+    """
+    trained, notes, perceptual = open_run(Path(run)), read_mapping(about), open_networks(unseen.perceptual)
+    photos, art = (load_pictures(sources, image=unseen.image) for sources in (unseen.photos, unseen.art))
+    paths = write_weights(trained, Path(folder))
+    method = open_method(settings_of(trained, paths))
+    figures = measure(trained.network, method, photos, art, perceptual.style)
+    write_cards(trained, paths, Path(folder), {**notes, "figures": figures})
+    return list(paths.values())
 
 
 def read_training(
-    photos: Sequence[Path], art: Sequence[Path], perceptual: Sequence[Path], recipe: Path | None, steps: int | None
+    photos: Sequence[str],
+    art: Sequence[str],
+    perceptual: Sequence[str],
+    recipe: Path | None = None,
+    steps: int | None = None,
+    image: str | None = None,
 ) -> StylizerTraining:
     """Settings from YAML with `recipe:` and `loop:`, each a mapping; `steps` over the latter's.
 
-    Raises RequestError naming the setting that does not exist or is of the wrong type.
+    Relative paths become absolute: those in the YAML are relative to it, others to the working directory. Raises
+    RequestError naming the setting that does not exist or is of the wrong type.
     """
     settings = read_recipe(recipe, steps, recipe=StylizerSettings, loop=LoopSettings)
-    return StylizerTraining(photos, art, perceptual, **settings)
+    beside = recipe.parent if recipe else Path()
+    read: StylizerSettings = settings["recipe"]
+    weights = replace(
+        read,
+        start=read.start and make_absolute(read.start, beside),
+        encoder_weights=read.encoder_weights and make_absolute(read.encoder_weights, beside),
+    )
+    seen = [[make_absolute(place) for place in places] for places in (photos, art, perceptual)]
+    return StylizerTraining(seen[0], seen[1], seen[2], weights, settings["loop"], image)
+
+
+def make_absolute(reference: str, folder: Path = Path()) -> str:
+    """A path as seen from a folder, absolute; other references as they are."""
+    return str((folder / Path(reference).expanduser()).absolute()) if is_path(reference) else reference
 
 
 @dataclass(frozen=True)
@@ -177,19 +194,3 @@ def read_mapping(path: Path | None) -> dict[str, Any]:
     if not isinstance(content, dict | None):
         raise RequestError(f"{path} is not a mapping: write it as `name: value`.")
     return content or {}
-
-
-def open_networks(paths: Sequence[str | Path]) -> Perceptual:
-    """The perceptual network of one or two files of VGG weights. RequestError where none is deep enough."""
-    try:
-        networks = sorted((open_perceptual(load_tensors(Path(path))) for path in paths), key=count_levels)
-    except ValueError as error:
-        raise RequestError(f"perceptual weights: {error}") from error
-    if len(networks) not in (1, 2) or count_levels(networks[-1]) < CONTENT_LEVELS:
-        raise RequestError("perceptual weights: name one VGG encoder that reaches relu4_1, or two of which one does")
-    fine = networks[0] if len(networks) == 2 else None
-    return Perceptual(fine, networks[-1], count_levels(fine) if fine else 0)
-
-
-def count_levels(network: Vgg) -> int:
-    return len(network.ends) if isinstance(network, NormalisedVgg) else len(network.stages)

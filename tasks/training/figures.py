@@ -17,10 +17,11 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from tasks.losses.perceptual import luminance, moment_distances
-from tasks.methods.adain.small import SmallStylizer
+from tasks.methods.base import Method, Pairs, Reference, Style
 from tasks.training.data import Pictures, centre_square
 
 Features = Callable[[Tensor], list[Tensor]]
+Network = Callable[[Tensor, Tensor], Tensor]
 PAIRS = 30
 SIZE = 256  # pixels; the centred squares of pictures
 
@@ -36,27 +37,24 @@ class Figures:
 
 
 def measure(
-    network: SmallStylizer, photos: Pictures, art: Pictures, features: Features
+    network: Network, method: Method, photos: Pictures, art: Pictures, features: Features
 ) -> dict[str, float | dict[str, float]]:
     """Figures of the stylized pictures and of the contents as they are (what doing nothing scores); speed.
 
-    Pair n is photograph n in style n, both lists repeated as needed. `features` gives relu1_1 to relu4_1.
+    Pair n is photograph n in style n, both lists repeated as needed. `network` takes contents and styles row by row;
+    `method` is the same one as it will be used. `features` gives relu1_1 to relu4_1.
     """
     contents_NCHW, styles_NCHW = (take(pictures, PAIRS) for pictures in (photos, art))
     with torch.inference_mode():
-        outputs_NCHW = torch.cat(
-            [
-                network(content_NCHW, style_NCHW).clamp(0, 1)
-                for content_NCHW, style_NCHW in zip(contents_NCHW.split(1), styles_NCHW.split(1), strict=True)
-            ]
-        )
+        pairs = zip(contents_NCHW.split(1), styles_NCHW.split(1), strict=True)
+        outputs_NCHW = torch.cat([network(*pair).clamp(0, 1) for pair in pairs])
         judge = partial(judge_pairs, contents_NCHW, styles_NCHW, features)
         return {
             "pairs": PAIRS,
             "size": SIZE,
             "stylized": rounded(judge(outputs_NCHW)),
             "identity": rounded(judge(contents_NCHW)),
-            "renders_per_core_second": measure_speed(network, contents_NCHW, styles_NCHW),
+            "renders_per_core_second": measure_speed(method, contents_NCHW, styles_NCHW),
         }
 
 
@@ -90,15 +88,16 @@ def style_distance(outputs: list[Tensor], styles: list[Tensor]) -> float:
     return float(np.mean(ratios))
 
 
-def measure_speed(network: SmallStylizer, contents_NCHW: Tensor, styles_NCHW: Tensor, repeats: int = 8) -> float:
+def measure_speed(method: Method, contents_NCHW: Tensor, styles_NCHW: Tensor, repeats: int = 8) -> float:
     """Pictures a second of one core's time, encode and render together, one at a time, styles known.
 
     Of processor time, since training runs share machines.
     """
-    statistics = network.represent(styles_NCHW[:1])
+    reps = method.represent([Style("unseen", (Reference(image_CHW=styles_NCHW[0]),))])
     started = time.process_time()
     for index in range(repeats):
-        network.render(network.content_encoder(contents_NCHW[index : index + 1]), statistics)
+        row = index % len(contents_NCHW)
+        method.render(method.encode(contents_NCHW[row : row + 1]), reps, Pairs([0], [0], [0]))
     return round(repeats / (time.process_time() - started), 2)
 
 

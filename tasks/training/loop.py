@@ -134,7 +134,9 @@ class TrainingState:
         self.restore(step, phases, tensors)
 
     def restore(self, step: int, phases: list[dict[str, Any]], tensors: dict[str, Tensor]) -> None:
-        """Stand where another state of the same network stood."""
+        """Stand where another state of the same network stood. RequestError where it is another one's."""
+        if shapes(self.network.state_dict()) != shapes(strip(tensors, "network.")):
+            raise RequestError("the checkpoint is of another network: resume with its settings, or name another folder")
         self.step, self.phases = step, phases
         self.network.load_state_dict(strip(tensors, "network."))
         self.average.load_state_dict(strip(tensors, "average."))
@@ -256,3 +258,7 @@ def choose_device(name: str) -> torch.device:
 
 def strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in tensors.items()}

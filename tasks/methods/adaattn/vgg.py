@@ -52,7 +52,7 @@ class VggAdaAttN(AdaAttnNetwork):
             }
         )
         self.merge = reflecting(transformer["merge_conv.weight"], transformer["merge_conv.bias"])
-        self.decoder = SkipDecoder(tensors["decoder"])
+        self.decoder: nn.Module = SkipDecoder(tensors["decoder"])
 
     def attention_at(self, level: int) -> TokenAttention:
         attention = self.attention[str(level)]
