@@ -5,7 +5,8 @@ N images, C channels, H and W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatch
 
 from torch import Tensor, nn
 
@@ -49,7 +50,7 @@ def build_network(name: str, settings: StylizerSettings) -> Stylizer | Adversari
     if settings.encoder_weights and isinstance(stylizer, TrainableVggAdaAttN | VggStyleKernel):
         stylizer.load_encoder(load_tensors(resolve(settings.encoder_weights)))
     if settings.start:
-        start_from(stylizer, load_tensors(resolve(settings.start)))
+        start_from(stylizer, load_tensors(resolve(settings.start)), settings.start_names)
     if not settings.adversarial_weight:
         return stylizer
     return Adversaries(stylizer, PatchDiscriminator(settings.discriminator_width))
@@ -109,13 +110,19 @@ def check(name: str, settings: StylizerSettings) -> None:
             raise RequestError(f"recipe: {reason}.")
 
 
-def start_from(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give a network the tensors of its own names and shapes; others keep their first values.
+def start_from(network: nn.Module, tensors: Mapping[str, Tensor], patterns: Sequence[str] = ("*",)) -> None:
+    """Give a network the tensors of its own names and shapes that match a pattern; others keep their first values.
 
     Raises RequestError where there are none.
     """
     own = network.state_dict()
-    shared = {name: tensor for name, tensor in tensors.items() if name in own and own[name].shape == tensor.shape}
+    shared = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name in own and own[name].shape == tensor.shape and any(fnmatch(name, pattern) for pattern in patterns)
+    }
     if not shared:
-        raise RequestError("recipe.start names weights with no tensor of this network: name those of a compact one.")
+        raise RequestError(
+            "recipe.start and recipe.start_names name no tensor of this network: name weights of a compact one."
+        )
     network.load_state_dict({**own, **shared})

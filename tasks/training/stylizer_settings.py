@@ -37,6 +37,7 @@ class StylizerSettings:
     discriminator_width: int = 32
     ablated: float = 0.0  # share of steps with a switch of style_kernel turned off, each alike often
     start: str | None = None  # weights whose tensors of equal names are the first ones: embedded:adain-small
+    start_names: tuple[str, ...] = ("*",)  # which of those, as shell patterns
     recolour: float = 0.3  # share of style crops with changed colours
     directions: int = 32  # of the sliced distance, a level
     positions: int = 1_024  # of the sliced distance, a level, drawn at random where there are more
