@@ -14,7 +14,7 @@ from tasks.methods.text_settings import TextSettings
 SMALL_WEIGHTS = "embedded:adaattn-small"
 # On one core: measured, see NOTES.md. On a GPU: vgg from 37 ms a picture of 512x512 on unnamed hardware (a third
 # party's, over 600 transfers), small by the ratio on the core.
-SECONDS_PER_MEGAPIXEL = {"small": {"cpu": 1.2, "gpu": 0.01}, "vgg": {"cpu": 20.0, "gpu": 0.15}}
+SECONDS_PER_MEGAPIXEL = {"small": {"cpu": 1.4, "gpu": 0.01}, "vgg": {"cpu": 20.0, "gpu": 0.15}}
 
 
 class Defaults(NamedTuple):
@@ -26,8 +26,8 @@ class Defaults(NamedTuple):
 
 
 DEFAULTS = {
-    # As many tokens as the 1/4 features of the crops of 128x128 have that it was trained on.
-    "small": Defaults(max_tokens=32 * 32, max_tokens_deep=32 * 32, epsilon=1e-6),
+    # As many tokens as it was trained with, at each level.
+    "small": Defaults(max_tokens=512, max_tokens_deep=512, epsilon=1e-6),
     # The authors': max_sample 64 * 64 at relu3_1, 256 * 256 at relu4_1 and relu5_1 (networks.py, adaattn_model.py).
     "vgg": Defaults(max_tokens=64 * 64, max_tokens_deep=256 * 256, epsilon=0.0),
 }
@@ -76,11 +76,11 @@ class AdaattnSettings(LocalSettings):
     max_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="Positions of a style picture to attend to at the finest level, a quarter of the picture's size; "
-        "a seeded subset. null: 1024 (small), 4096 (vgg).",
+        description="Positions of a style picture to attend to at the finest level, 2 pixels apart (small) or 4 "
+        "(vgg); a seeded subset. null: 512 (small), 4096 (vgg).",
     )
     max_tokens_deep: int | None = Field(
-        default=None, ge=1, description="The same at the levels below. null: 1024 (small), 65536 (vgg)."
+        default=None, ge=1, description="The same at the levels below. null: 512 (small), 65536 (vgg)."
     )
     epsilon: float | None = Field(
         default=None,

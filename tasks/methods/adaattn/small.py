@@ -17,7 +17,6 @@ from tasks.methods.adaattn.settings import DEFAULTS
 
 LEVELS = (0, 1, 2)
 KEY_DEPTHS = (32, 64, 64)
-MOST_TOKENS = 512  # of a style's, at each level, while training: more take longer than they teach
 
 
 class SmallAdaAttN(AdaAttnNetwork):
@@ -27,7 +26,7 @@ class SmallAdaAttN(AdaAttnNetwork):
     """
 
     levels = LEVELS
-    most_tokens = MOST_TOKENS
+    most_tokens = DEFAULTS["small"].max_tokens  # more take longer than they teach
     how = Attending(DEFAULTS["small"].epsilon)
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
