@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.testing import assert_close
 
 from tasks.encoders.attention import attend, to_tokens
@@ -32,7 +33,7 @@ def test_at_first_a_position_attends_to_the_one_that_has_its_features(alignment:
     moved_keys, moved_values = (maps.flatten(2)[:, :, order].view_as(maps) for maps in (keys, values))
     alignment.scale = 100.0
     aligned = alignment(*alignment.look(keys), *alignment.tokens(moved_keys, moved_values))
-    assert_close(aligned, values, atol=1e-4, rtol=0)
+    assert_close(aligned, F.layer_norm(values, values.shape[1:]), atol=1e-4, rtol=0)
 
 
 def test_aligned_features_are_the_equation(alignment: StyleAlignment) -> None:
@@ -46,6 +47,7 @@ def test_aligned_features_are_the_equation(alignment: StyleAlignment) -> None:
     alpha, beta = to_tokens(levels).unbind(2)
     kept = scores > (alpha * scores.mean(2) - beta)[..., None]
     assert 0.2 < kept.float().mean() < 0.8
+    assert_close(values, to_tokens(alignment.value(F.layer_norm(style_values, style_values.shape[1:]))))
     expected = scores.masked_fill(~kept, -torch.inf).softmax(2) @ values
     assert_close(to_tokens(alignment(queries, levels, keys, values)), expected, atol=1e-5, rtol=1e-4)
     ungated = alignment(queries, None, keys, values)
