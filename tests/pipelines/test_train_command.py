@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import CliRunner
@@ -17,9 +18,10 @@ from pipelines.cli import app
 from pipelines.train import read_training, train_stylizer_parallel
 from tasks.records import RequestError
 from tasks.training import figures
-from tasks.training.networks import NETWORKS, build_network
+from tasks.training.networks import NETWORKS, build_network, check
 from tests.tasks.training.conftest import random_student, write_pictures
 
+JOBS = Path(__file__).parents[2] / "infra" / "jobs"
 RECIPE = "recipe: {batch: 1, crop: 32}\nloop: {warmup_steps: 1, sheet_steps: 100, device: cpu, precision: float32}\n"
 
 
@@ -101,6 +103,14 @@ def test_paths_travel_whole_and_those_of_a_recipe_are_relative_to_it(
     recipe.write_text("recipe: {encoder: resnet}")
     with pytest.raises(RequestError, match=r"recipe\.encoder: .*'small' or 'vgg'"):
         read_training([], [], [], recipe)
+
+
+@pytest.mark.parametrize(("name", "file"), [(name, name.replace("_", "-")) for name in NETWORKS])
+def test_the_settings_of_what_we_ship_are_a_recipe(name: str, file: str) -> None:
+    recipe = JOBS / f"train-{file}-small.yaml"
+    training = read_training([], [], [], recipe)
+    check(name, training.recipe)
+    assert training.loop.steps == yaml.safe_load(recipe.read_text())["loop"]["steps"]
 
 
 @pytest.mark.ray

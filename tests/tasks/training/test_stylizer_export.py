@@ -72,7 +72,7 @@ def test_a_run_is_exported_under_its_network_s_name_and_opens_as_a_method(
     method = open_method(settings_of(trained, {"weights": path}))
     with torch.inference_mode():
         average = stylizer_of(state.average)(images[0], images[1]).clamp(0, 1)
-        assert 0.01 < float(average.std())
+        assert float(average.std()) > 0.01
         difference = (trained.network(images[0], images[1]).clamp(0, 1) - average).abs().max()
         assert 0 < float(difference) < 5e-3
         assert float((render(method, images[0], images[1]) - average).abs().max()) < 5e-3
