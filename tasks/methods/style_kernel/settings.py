@@ -13,6 +13,9 @@ from tasks.methods.style_kernel.architecture import ARCHITECTURES, Architecture
 from tasks.methods.text_settings import TextSettings
 
 SMALL_WEIGHTS = "embedded:style-kernel-small"
+# On one core: measured, see NOTES.md. On a GPU: from the 35 ms a picture of 512x512 that a third party reports of the
+# paper, for vgg; small by the ratio on the core.
+SECONDS_PER_MEGAPIXEL = {"small": {"cpu": 1.8, "gpu": 0.03}, "vgg": {"cpu": 8.5, "gpu": 0.14}}
 
 
 class VggWeights(BaseModel):
@@ -60,8 +63,8 @@ class StyleKernelSettings(LocalSettings):
         if self.encoder == "vgg" and not isinstance(self.weights, VggWeights):
             raise ValueError(
                 "encoder vgg has no weights that anybody published: get vgg_normalised.pth from release v0.0.0 of "
-                "naoto0804/pytorch-AdaIN on GitHub, train with `atelier train style_kernel` (recipe: {encoder: vgg}), "
-                "and write weights: {encoder: .../vgg_normalised.pth, network: .../NAME.safetensors}"
+                "naoto0804/pytorch-AdaIN on GitHub, train with `atelier train style_kernel` (recipe: {encoder: vgg, "
+                "encoder_weights: .../vgg_normalised.pth}), and write weights: {encoder: .../vgg_normalised.pth, network: .../NAME.safetensors}"
             )
         if self.encoder == "small" and isinstance(self.weights, VggWeights):
             raise ValueError("encoder small takes one weights reference; {encoder, network} belong to encoder: vgg")
@@ -91,8 +94,3 @@ class StyleKernelSettings(LocalSettings):
 
     def seconds_per_megapixel(self, device: str = "cpu") -> float:
         return SECONDS_PER_MEGAPIXEL[self.encoder]["cpu" if device == "cpu" else "gpu"]
-
-
-# On one core: measured, see NOTES.md. On a GPU: from the paper's 35 ms a picture of 512x512 for vgg, small by the ratio
-# on the core.
-SECONDS_PER_MEGAPIXEL = {"small": {"cpu": 1.5, "gpu": 0.02}, "vgg": {"cpu": 14.0, "gpu": 0.14}}
