@@ -64,7 +64,8 @@ class StyleKernelSettings(LocalSettings):
             raise ValueError(
                 "encoder vgg has no weights that anybody published: get vgg_normalised.pth from release v0.0.0 of "
                 "naoto0804/pytorch-AdaIN on GitHub, train with `atelier train style_kernel` (recipe: {encoder: vgg, "
-                "encoder_weights: .../vgg_normalised.pth}), and write weights: {encoder: .../vgg_normalised.pth, network: .../NAME.safetensors}"
+                "encoder_weights: .../vgg_normalised.pth}), and write weights: {encoder: .../vgg_normalised.pth, "
+                "network: .../NAME.safetensors}"
             )
         if self.encoder == "small" and isinstance(self.weights, VggWeights):
             raise ValueError("encoder small takes one weights reference; {encoder, network} belong to encoder: vgg")
