@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from tasks.encoders.clip import open_clip_model
 from tasks.methods.settings import open_method
 from tasks.records import RequestError
-from tasks.training.clip import ClipRecipe, ClipSettings, save_clip
+from tasks.training.clip import ClipRecipe, ClipSettings, Network, save_clip
 from tasks.training.clip_figures import measure_clip
 from tasks.training.data import load_pictures
 from tasks.training.export import read_average, write_card
@@ -136,7 +136,7 @@ def export_clip(
     """
     tensors, history = read_average(Path(run))
     recipe, notes = history["phases"][0]["recipe"], read_mapping(about)
-    if "network" not in recipe:
+    if recipe.get("network") not in get_args(Network):
         raise RequestError(f"{run} is not a run of `train clip`: name the folder of one.")
     photographs, labelled = load_pictures(unseen_photos), load_pictures(unseen_labelled)
     name = recipe["network"]
