@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tasks.encoders.compact import SLOPE
+
 
 @dataclass(frozen=True)
 class Kernels:
@@ -67,7 +69,7 @@ class KernelGenerator(nn.Module):
 
     def forward(self, aligned_NCHW: Tensor) -> list[Kernels]:
         """One layer's kernels after another, at the positions of the aligned features."""
-        parts = self.last(F.relu(self.first(aligned_NCHW))).split(self.sizes, dim=1)
+        parts = self.last(F.leaky_relu(self.first(aligned_NCHW), SLOPE)).split(self.sizes, dim=1)
         centre_k11 = F.one_hot(torch.tensor(self.shape[1] // 2), self.shape[1])[:, None, None].to(aligned_NCHW)
         layers = []
         for vertical, horizontal, bias in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
