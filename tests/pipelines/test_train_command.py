@@ -115,10 +115,7 @@ def test_the_settings_of_what_we_ship_are_a_recipe(name: str, file: str) -> None
 
 @pytest.mark.ray
 @pytest.mark.timeout(600)  # processes that import torch, on a machine that may be busy
-def test_two_workers_train_one_network(
-    material: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+def test_two_workers_train_one_network(material: dict[str, Path], tmp_path: Path) -> None:
     places = [[str(place)] for place in material.values()]
     training = read_training(places[0], places[1], places[2], tmp_path / "recipe.yaml", 2, "seen")
     train_stylizer_parallel("adain", training, tmp_path / "two", workers=2)
