@@ -25,6 +25,7 @@ def demo_job(folder: Path) -> Job:
     content = {
         "corpus": "photos",
         "output": "dataset",
+        "method": {"name": "style_kernel"},
         "styles": [*({"name": name, "references": [{"image": f"art/{name}.jpg"}]} for name in DEMO_STYLES), *IN_WORDS],
         "images": {"size": 512},
     }
