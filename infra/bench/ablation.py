@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tasks.storage import Folder
 from tasks.training.data import centre_square
 
 WHOLE = "whole"
-COLUMNS = ["content_id", "content_uri", "style", "image", "seconds"]
+COLUMNS = ["content_id", "content_uri", "style", "image", "width", "height", "seconds"]
 
 
 def main() -> None:
@@ -43,8 +44,13 @@ def main() -> None:
 
 
 def read_variants(root: Path) -> dict[str, list[dict[str, Any]]]:
-    """Records of each variant, in the order of their contents, of each content in the order of its styles."""
+    """Records of each variant, in the order of their contents, of each content in the order of its styles.
+
+    Of one size, that which most have: pictures smaller than the job's size are not enlarged.
+    """
     records = pyarrow.dataset.dataset(root / "data", format="parquet").to_table(columns=COLUMNS).to_pylist()
+    sizes = Counter((record["width"], record["height"]) for record in records)
+    records = [record for record in records if (record["width"], record["height"]) == sizes.most_common(1)[0][0]]
     variants: dict[str, list[dict[str, Any]]] = {WHOLE: []}
     for record in sorted(records, key=lambda record: (record["content_id"], record["style"])):
         record["style"], _, variant = record["style"].partition("-")
