@@ -5,8 +5,11 @@ N images, C channels, P positions (H x W).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from torch import Tensor
 
+Statistics = Sequence[tuple[Tensor, Tensor]]  # at each depth: mean and deviation of every channel
 EPSILON = 1e-5  # added to the variance, as in the AdaIN authors' `calc_mean_std`
 
 
@@ -36,3 +39,17 @@ def normalise_channels(features_NCHW: Tensor) -> Tensor:
     """Each channel with mean 0 and deviation 1 over its positions, float32."""
     mean_NC, deviation_NC = channel_statistics(features_NCHW)
     return (features_NCHW.float() - mean_NC[:, :, None, None]) / deviation_NC[:, :, None, None]
+
+
+def name_statistics(statistics: Statistics) -> dict[str, Tensor]:
+    """As named tensors: `mean0`, `deviation0`, `mean1`, ..."""
+    named: dict[str, Tensor] = {}
+    for depth, (mean, deviation) in enumerate(statistics):
+        named |= {f"mean{depth}": mean, f"deviation{depth}": deviation}
+    return named
+
+
+def read_statistics(tensors: Mapping[str, Tensor]) -> Statistics:
+    """The inverse of `name_statistics`; other tensors are passed over."""
+    depths = sum(name.startswith("mean") for name in tensors)
+    return [(tensors[f"mean{depth}"], tensors[f"deviation{depth}"]) for depth in range(depths)]

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 from tasks.methods.text_settings import TextSettings
-from tasks.weights.references import is_path
 
 
 class Settings(BaseModel):
@@ -72,10 +71,3 @@ class Settings(BaseModel):
 
     def _values(self, names: frozenset[str]) -> dict[str, Any]:
         return self.model_dump(mode="json", include=set(names))
-
-
-def resolve_weights(weights: Any, resolve: Callable[[str], str]) -> Any:
-    """A weights reference, a model of several, or None; those that are paths replaced by `resolve` of them."""
-    if isinstance(weights, BaseModel):
-        return weights.model_copy(update={name: resolve_weights(reference, resolve) for name, reference in weights})
-    return resolve(weights) if weights is not None and is_path(weights) else weights

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar, Literal, NamedTuple, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.methods.base_settings import resolve_weights
 from tasks.methods.local_settings import LocalSettings
-from tasks.methods.text_settings import TextSettings
 
 SMALL_WEIGHTS = "embedded:adaattn-small"
 # On one core: measured, see NOTES.md. On a GPU: vgg from 37 ms a picture of 512x512 on unnamed hardware (a third
@@ -63,6 +61,15 @@ class AdaattnSettings(LocalSettings):
         {"encoder", "strength", "max_tokens", "max_tokens_deep", "token_seed", "epsilon", "gate"}
     )
 
+    small_weights: ClassVar[str] = SMALL_WEIGHTS
+    how_to_get_vgg: ClassVar[str] = (
+        "encoder vgg has no embedded weights: get AdaAttN_model.zip, which the README of Huage001/AdaAttN on "
+        "GitHub links to, unpack it, and give the places of its files as weights: {encoder: "
+        ".../vgg_normalised.pth, attention: .../latest_net_adaattn_3.pth, transformer: "
+        ".../latest_net_transformer.pth, decoder: .../latest_net_decoder.pth}"
+    )
+    seconds: ClassVar[Mapping[str, Mapping[str, float]]] = SECONDS_PER_MEGAPIXEL
+
     name: Literal["adaattn"] = "adaattn"
     encoder: Literal["small", "vgg"] = Field(
         default="small",
@@ -92,35 +99,7 @@ class AdaattnSettings(LocalSettings):
         default="none", description="`none`, or {alpha, beta}: leave out tokens that match worse than most."
     )
 
-    @model_validator(mode="after")
-    def _weights_fit_the_encoder(self) -> Self:
-        if self.encoder == "vgg" and not isinstance(self.weights, VggWeights):
-            raise ValueError(
-                "encoder vgg has no embedded weights: get AdaAttN_model.zip, which the README of Huage001/AdaAttN on "
-                "GitHub links to, unpack it, and give the places of its files as weights: {encoder: "
-                ".../vgg_normalised.pth, attention: .../latest_net_adaattn_3.pth, transformer: "
-                ".../latest_net_transformer.pth, decoder: .../latest_net_decoder.pth}"
-            )
-        if self.encoder == "small" and isinstance(self.weights, VggWeights):
-            raise ValueError("encoder small takes one weights reference; several belong to encoder: vgg")
-        return self
-
     def chosen(self) -> Defaults:
         """The settings that the encoder has defaults of, as they are."""
         own = {name: getattr(self, name) for name in Defaults._fields}
         return DEFAULTS[self.encoder]._replace(**{name: value for name, value in own.items() if value is not None})
-
-    def weight_references(self) -> dict[str, str]:
-        if isinstance(self.weights, VggWeights):
-            return dict(self.weights)
-        return {"weights": self.weights or SMALL_WEIGHTS}
-
-    def text_settings(self) -> TextSettings:
-        return self.texts
-
-    def resolve_paths(self, resolve: Callable[[str], str]) -> Self:
-        places = {"weights": resolve_weights(self.weights, resolve), "texts": self.texts.resolve_paths(resolve)}
-        return self.model_copy(update=places)
-
-    def seconds_per_megapixel(self, device: str = "cpu") -> float:
-        return SECONDS_PER_MEGAPIXEL[self.encoder]["cpu" if device == "cpu" else "gpu"]

@@ -12,18 +12,15 @@ import torch
 from torch import Tensor
 
 from tasks.encoders.placement import layout_of
-from tasks.encoders.statistics import channel_statistics
+from tasks.encoders.statistics import Statistics, channel_statistics, name_statistics, read_statistics
 from tasks.images.padding import crop_back, pad_to_stride
 from tasks.methods.adain.backbones import Backbone, open_backbone
 from tasks.methods.adain.coral import Colors, measure_colors, recolor
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.adain.small import transfer_statistics
 from tasks.methods.adain.transfer import (
-    Statistics,
     mix_statistics,
-    name_statistics,
     pick_rows,
-    read_statistics,
     scale_and_shift,
     stack_statistics,
 )

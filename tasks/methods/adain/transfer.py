@@ -5,12 +5,12 @@ N contents, P outputs (pairs), C channels, H and W of a feature map.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-Statistics = list[tuple[Tensor, Tensor]]  # at each depth: mean and deviation of every channel
+from tasks.encoders.statistics import Statistics
 
 
 def scale_and_shift(features_NCHW: Tensor, gain_NC: Tensor, shift_NC: Tensor) -> Tensor:
@@ -56,17 +56,3 @@ def stack_statistics(pairs: Sequence[Statistics], device: torch.device) -> Stati
         )
         for depth in zip(*pairs, strict=True)
     ]
-
-
-def name_statistics(statistics: Statistics) -> dict[str, Tensor]:
-    """As named tensors: `mean0`, `deviation0`, `mean1`, ..."""
-    named: dict[str, Tensor] = {}
-    for depth, (mean, deviation) in enumerate(statistics):
-        named |= {f"mean{depth}": mean, f"deviation{depth}": deviation}
-    return named
-
-
-def read_statistics(tensors: Mapping[str, Tensor]) -> Statistics:
-    """The inverse of `name_statistics`; other tensors are passed over."""
-    depths = sum(name.startswith("mean") for name in tensors)
-    return [(tensors[f"mean{depth}"], tensors[f"deviation{depth}"]) for depth in range(depths)]

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from tasks.encoders.attention import choose_tokens
 from tasks.encoders.placement import open_shared
+from tasks.encoders.statistics import Statistics, name_statistics, read_statistics
 from tasks.methods.regions import shrink_weights
 from tasks.methods.style_kernel.architecture import ARCHITECTURES, Architecture
 from tasks.methods.style_kernel.kernels import Kernels
 from tasks.methods.style_kernel.network import (
     ContentFeatures,
-    Statistics,
     StyleFeatures,
     StyleKernelNetwork,
     Switches,
@@ -120,20 +120,6 @@ def mix(moments: Sequence[Tensor], weights_1RHW: Tensor) -> Tensor:
     """Sum over R of moments_1C11 times weights_1RHW: 1CHW, or 1C11 where weights are 1R11."""
     stacked_RC = torch.cat(list(moments)).flatten(1)
     return torch.einsum("rc,xrhw->xchw", stacked_RC, weights_1RHW.to(stacked_RC.dtype))
-
-
-def name_statistics(statistics: Statistics) -> dict[str, Tensor]:
-    """As named tensors: `mean0`, `deviation0`, `mean1`, ..."""
-    named: dict[str, Tensor] = {}
-    for depth, (mean, deviation) in enumerate(statistics):
-        named |= {f"mean{depth}": mean, f"deviation{depth}": deviation}
-    return named
-
-
-def read_statistics(tensors: Mapping[str, Tensor]) -> Statistics:
-    """The inverse of `name_statistics`; other tensors are passed over."""
-    depths = sum(name.startswith("mean") for name in tensors)
-    return [(tensors[f"mean{depth}"], tensors[f"deviation{depth}"]) for depth in range(depths)]
 
 
 def read_content(tensors: Mapping[str, Tensor]) -> ContentFeatures:

@@ -14,12 +14,10 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from tasks.encoders.attention import MEMORY, shallow_keys
-from tasks.encoders.statistics import channel_statistics, normalise_channels
+from tasks.encoders.statistics import Statistics, channel_statistics, normalise_channels
 from tasks.methods.style_kernel.alignment import StyleAlignment
 from tasks.methods.style_kernel.architecture import Architecture
 from tasks.methods.style_kernel.kernels import KernelGenerator, Kernels, apply_kernels
-
-Statistics = Sequence[tuple[Tensor, Tensor]]  # at each decoded depth: mean and deviation, NC11, or NCHW where they vary
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class ContentFeatures:
     queries: Tensor  # NDHW, at the deepest level
     gate_levels: Tensor  # N2HW, alpha and beta of the gate's thresholds
     normalised: list[Tensor]
-    statistics: Statistics  # that the features had before
+    statistics: Statistics  # that the features had before, NC11
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class StyleFeatures:
 
     keys: Tensor  # NKD
     values: Tensor  # NKC
-    statistics: Statistics
+    statistics: Statistics  # NC11
 
 
 class StyleKernelNetwork(nn.Module):

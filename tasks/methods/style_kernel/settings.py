@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tasks.methods.base_settings import resolve_weights
 from tasks.methods.local_settings import LocalSettings
 from tasks.methods.style_kernel.architecture import ARCHITECTURES, Architecture
-from tasks.methods.text_settings import TextSettings
 
 SMALL_WEIGHTS = "embedded:style-kernel-small"
 # On one core: measured, see NOTES.md. On a GPU: from the 35 ms a picture of 512x512 that a third party reports of the
@@ -37,6 +35,15 @@ class StyleKernelSettings(LocalSettings):
         {"encoder", "architecture", "strength", "max_tokens", "token_seed", "gated", "shuffled", "kernel"}
     )
 
+    small_weights: ClassVar[str] = SMALL_WEIGHTS
+    how_to_get_vgg: ClassVar[str] = (
+        "encoder vgg has no weights that anybody published: get vgg_normalised.pth from release v0.0.0 of "
+        "naoto0804/pytorch-AdaIN on GitHub, train with `atelier train style_kernel` (recipe: {encoder: vgg, "
+        "encoder_weights: .../vgg_normalised.pth}), and write weights: {encoder: .../vgg_normalised.pth, "
+        "network: .../NAME.safetensors}"
+    )
+    seconds: ClassVar[Mapping[str, Mapping[str, float]]] = SECONDS_PER_MEGAPIXEL
+
     name: Literal["style_kernel"] = "style_kernel"
     encoder: Literal["small", "vgg"] = Field(
         default="small",
@@ -59,19 +66,6 @@ class StyleKernelSettings(LocalSettings):
     )
 
     @model_validator(mode="after")
-    def _weights_fit_the_encoder(self) -> Self:
-        if self.encoder == "vgg" and not isinstance(self.weights, VggWeights):
-            raise ValueError(
-                "encoder vgg has no weights that anybody published: get vgg_normalised.pth from release v0.0.0 of "
-                "naoto0804/pytorch-AdaIN on GitHub, train with `atelier train style_kernel` (recipe: {encoder: vgg, "
-                "encoder_weights: .../vgg_normalised.pth}), and write weights: {encoder: .../vgg_normalised.pth, "
-                "network: .../NAME.safetensors}"
-            )
-        if self.encoder == "small" and isinstance(self.weights, VggWeights):
-            raise ValueError("encoder small takes one weights reference; {encoder, network} belong to encoder: vgg")
-        return self
-
-    @model_validator(mode="after")
     def _a_kernel_has_a_centre(self) -> Self:
         if self.kernel is not None and (self.kernel % 2 == 0 or self.kernel > self.sizes().taps):
             raise ValueError(f"kernel: write an odd number up to {self.sizes().taps}, the taps of these kernels")
@@ -80,18 +74,3 @@ class StyleKernelSettings(LocalSettings):
     def sizes(self) -> Architecture:
         """Those given, or the encoder's usual ones."""
         return self.architecture or ARCHITECTURES[self.encoder]
-
-    def weight_references(self) -> dict[str, str]:
-        if isinstance(self.weights, VggWeights):
-            return {"encoder": self.weights.encoder, "network": self.weights.network}
-        return {"weights": self.weights or SMALL_WEIGHTS}
-
-    def text_settings(self) -> TextSettings:
-        return self.texts
-
-    def resolve_paths(self, resolve: Callable[[str], str]) -> Self:
-        places = {"weights": resolve_weights(self.weights, resolve), "texts": self.texts.resolve_paths(resolve)}
-        return self.model_copy(update=places)
-
-    def seconds_per_megapixel(self, device: str = "cpu") -> float:
-        return SECONDS_PER_MEGAPIXEL[self.encoder]["cpu" if device == "cpu" else "gpu"]
