@@ -165,10 +165,11 @@ def render_one(method: Method, image_13HW: Tensor, rep: Representation, seed: in
 
 @pytest.fixture(scope="session", params=METHODS)
 def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MethodSettings:
-    """Texts are read by a small CLIP, in few steps."""
+    """Texts are read by a small CLIP, in few steps; over VGG, where each takes seconds, in one."""
     chosen = METHODS[request.param](tmp_path_factory.mktemp("weights"))
     clip = save_small_clip(tmp_path_factory.mktemp("clip") / "small")
-    return chosen.model_copy(update={"texts": TextSettings(clip=f"local-dir:{clip}", steps=3, starts=4)})
+    steps, starts = (1, 2) if chosen.encoder == "vgg" else (3, 4)
+    return chosen.model_copy(update={"texts": TextSettings(clip=f"local-dir:{clip}", steps=steps, starts=starts)})
 
 
 @pytest.fixture(scope="session")

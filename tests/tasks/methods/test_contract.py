@@ -18,7 +18,7 @@ from tests.tasks.methods.conftest import picture, render_one, stripes, style
 
 SIZES = [(37, 53), (64, 64), (1, 1), (3000, 40), (8, 200)]
 CLOSE = {"atol": 1e-4, "rtol": 0.0}  # a fortieth of one level of 255
-BARELY = 1e-9  # a weight that makes no difference: deviations under attention go with the root of a weight
+BARELY = 1e-15  # a weight that makes no difference: deviations under attention go with the root of a weight
 SEEDS = (11, 12, 13, 14, 15, 16)
 
 
