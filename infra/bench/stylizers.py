@@ -24,14 +24,15 @@ from torch import Tensor
 from infra.bench.renderers import Renderer, Stylizer, measure_megabytes, measure_seconds
 from tasks.encoders.squeezenet import FIRES, SqueezeNet
 from tasks.encoders.taps import Extractor
-from tasks.encoders.vgg import NormalisedVgg, StudentVgg
 from tasks.losses.taps import TapLoss
-from tasks.training.data import centre_square, load_pictures
-from tasks.training.figures import judge_pairs
+from tasks.training.data import load_pictures
+from tasks.training.figures import judge_pairs, take
+from tasks.training.perception import open_networks
 from tasks.weights.catalog import embedded_names
 from tasks.weights.loading import load_tensors
 
 OURS = {"adain-small": "adain", "adaattn-small": "adaattn", "style-kernel-small": "style_kernel"}
+VGGS = ("vgg19-normalised-relu3_1", "vgg19-student16x-encoder-relu4_1")
 FIRE_MOMENTS = TapLoss("moments", dict.fromkeys(FIRES, 1.0))
 STYLE_SIDE = 512  # pixels of the style while speed is measured; the quality's styles are as large as its contents
 
@@ -86,11 +87,8 @@ def choose(options: argparse.Namespace) -> list[Stylizer]:
 
 def load_pairs(holdout: Path, count: int, size: int) -> tuple[Tensor, Tensor]:
     """Contents and styles, N3HW in [0, 1]; the shorter list is repeated."""
-    photos, art = (load_pictures([holdout / folder]).images for folder in ("photos", "art"))
-    return (
-        torch.stack([centre_square(photos[index % len(photos)], size) for index in range(count)]),
-        torch.stack([centre_square(art[index % len(art)], size) for index in range(count)]),
-    )
+    photos, art = (load_pictures([holdout / folder]) for folder in ("photos", "art"))
+    return take(photos, count, size), take(art, count, size)
 
 
 def render_pairs(renderer: Renderer, contents_N3HW: Tensor, styles_N3HW: Tensor) -> Tensor:
@@ -101,16 +99,12 @@ def render_pairs(renderer: Renderer, contents_N3HW: Tensor, styles_N3HW: Tensor)
 @torch.inference_mode()
 def judge(weights: Path, styles_N3HW: Tensor, outputs: dict[str, Tensor]) -> dict[str, dict[str, Any]]:
     """Figures of each row; `squeezenet` next to those of training (tasks/training/figures.py)."""
-    fine = NormalisedVgg.open(load_tensors(weights / "vgg19-normalised-relu3_1.safetensors"))
-    deep = StudentVgg.open(load_tensors(weights / "vgg19-student16x-encoder-relu4_1.safetensors"))
+    perceptual = open_networks([weights / f"{name}.safetensors" for name in VGGS])
     squeezenet = SqueezeNet.open(load_tensors(weights / "squeezenet1_1-features.safetensors"))
-
-    def levels(images_NCHW: Tensor) -> list[Tensor]:
-        return [*fine(images_NCHW), deep(images_NCHW)[3]]
 
     table = {}
     for name, outputs_N3HW in outputs.items():
-        figures = asdict(judge_pairs(outputs["content"], styles_N3HW, levels, outputs_N3HW))
+        figures = asdict(judge_pairs(outputs["content"], styles_N3HW, perceptual.style, outputs_N3HW))
         figures["squeezenet"] = fire_distance(squeezenet, outputs_N3HW, styles_N3HW)
         table[name] = {column: round(figure, 3) for column, figure in figures.items()}
     return table

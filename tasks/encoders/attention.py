@@ -157,6 +157,15 @@ def to_maps(tokens_NQC: Tensor, size: Sequence[int]) -> Tensor:
     return tokens_NQC.transpose(1, 2).unflatten(2, tuple(size))
 
 
+def keep_tokens(keys_NKD: Tensor, values_NKC: Tensor, most: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Keys and values of at most `most` tokens, those of `choose_tokens`."""
+    chosen_K = choose_tokens(keys_NKD.shape[1], most, seed)
+    if chosen_K is None:
+        return keys_NKD, values_NKC
+    chosen_K = chosen_K.to(keys_NKD.device)
+    return keys_NKD[:, chosen_K], values_NKC[:, chosen_K]
+
+
 def choose_tokens(count: int, most: int, seed: int) -> Tensor | None:
     """Indices of at most `most` of `count` tokens, drawn by seed; None where all may stay.
 

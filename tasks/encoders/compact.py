@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tasks.encoders.first_weights import keep_scale
+
 STRIDE = 8
 SLOPE = 0.1  # of leaky ReLUs for negative values: none of them dies
 WIDTHS = (16, 32, 64, 96)  # channels at 1, 1/2, 1/4 and 1/8 of the image: 0.2 M parameters an encoder
@@ -96,10 +98,7 @@ def build_trunk(widths: Sequence[int] = WIDTHS) -> tuple[SmallEncoder, SmallEnco
     """
     encoders = SmallEncoder(widths, SLOPE), SmallEncoder(widths, SLOPE)
     decoder = SmallDecoder(widths, SLOPE)
-    for layer in nn.ModuleList([*encoders, decoder]).modules():
-        if isinstance(layer, nn.Conv2d) and layer.bias is not None:
-            nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-            nn.init.zeros_(layer.bias)
+    keep_scale(nn.ModuleList([*encoders, decoder]), SLOPE)
     nn.init.zeros_(decoder.to_half.weight)
     return *encoders, decoder
 

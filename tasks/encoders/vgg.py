@@ -5,14 +5,14 @@ N images, C channels, H and W pixels; features of level k are relu{k}_1, NCHW at
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tasks.weights.loading import match_layout
+from tasks.weights.loading import layout_of, match_layout
 
 # Index in `vgg_normalised.pth` (53 modules) and channels of each convolution; index 0 is the 1x1 colour one.
 NORMALISED_CHANNELS = {
@@ -52,8 +52,7 @@ def build_normalised_modules(end: int) -> nn.Sequential:
 def normalised_layout() -> dict[str, list[int]]:
     """Names and shapes of the tensors of `vgg_normalised.pth`, all of its layers."""
     with torch.device("meta"):
-        tensors = build_normalised_modules(NORMALISED_MODULES).state_dict()
-    return {name: list(tensor.shape) for name, tensor in tensors.items()}
+        return layout_of(build_normalised_modules(NORMALISED_MODULES).state_dict())
 
 
 class NormalisedVgg(nn.Module):
@@ -69,12 +68,15 @@ class NormalisedVgg(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> list[Tensor]:
         """relu1_1 to the last level built; sides of at least 2 at the deepest level."""
-        features, start, last_NCHW = [], 0, images_NCHW
+        return list(self.stream(images_NCHW))
+
+    def stream(self, images_NCHW: Tensor) -> Iterator[Tensor]:
+        """The same, each level as soon as it is there: what nobody keeps of it goes before the next one."""
+        start, last_NCHW = 0, images_NCHW
         for end in self.ends:
             last_NCHW = self.modules_by_index[start:end](last_NCHW)
-            features.append(last_NCHW)
+            yield last_NCHW
             start = end
-        return features
 
     @classmethod
     def open(cls, tensors: Mapping[str, Tensor], levels: int | None = None) -> NormalisedVgg:

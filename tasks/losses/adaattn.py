@@ -14,7 +14,7 @@ from torch import Tensor
 from tasks.encoders.attention import (
     MEMORY,
     attend_statistics,
-    choose_tokens,
+    keep_tokens,
     shallow_keys,
     to_maps,
     to_tokens,
@@ -69,10 +69,7 @@ def attended_style(
     The content's normalised features with the means and deviations of the style's positions that look like them.
     """
     keys_NKD, values_NKC = to_tokens(shallow_keys(styles, level)), to_tokens(styles[level])
-    chosen_K = choose_tokens(keys_NKD.shape[1], most_tokens, seed)
-    if chosen_K is not None:
-        chosen_K = chosen_K.to(keys_NKD.device)
-        keys_NKD, values_NKC = keys_NKD[:, chosen_K], values_NKC[:, chosen_K]
+    keys_NKD, values_NKC = keep_tokens(keys_NKD, values_NKC, most_tokens, seed)
     queries_NQD = to_tokens(shallow_keys(contents, level))
     mean_NQC, deviation_NQC = attend_statistics(queries_NQD, keys_NKD, values_NKC, memory=memory)
     size = contents[level].shape[2:]

@@ -62,7 +62,7 @@ class Content:
         count = len(next(iter(self.tensors.values())))
         if index_P.tolist() == list(range(count)):
             return self
-        picked = {name: tensor.index_select(0, index_P) for name, tensor in self.tensors.items()}
+        picked = {name: tensor.index_select(0, index_P.to(tensor.device)) for name, tensor in self.tensors.items()}
         return Content(picked, self.height, self.width)
 
 

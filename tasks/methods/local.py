@@ -12,13 +12,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from tasks.encoders.placement import memory_format, split_rows
 from tasks.images.padding import crop_back, pad_to_stride
 from tasks.methods.base import Content, Pairs, Representation, Style
 from tasks.methods.local_settings import LocalSettings
 from tasks.methods.pictures import Pictures, from_bytes, to_bytes
 from tasks.methods.regions import keep_masks, weigh_positions
 
-CPU_PIXELS_AT_ONCE = 512 * 512  # as adain: more at once leaves the caches (tasks/methods/adain/NOTES.md)
 Prepared = Mapping[str, Tensor]  # of one style picture: keys, values, statistics, ...
 Prepare = Callable[[Representation], list[Prepared]]
 
@@ -64,9 +64,9 @@ class LocalMethod:
         """What the networks make of the contents, for all styles."""
         height, width = images_NCHW.shape[-2:]
         images_NChw = pad_to_stride(images_NCHW.to(self.device), self.settings.stride)
-        if self.device.type == "cpu":
-            images_NChw = images_NChw.contiguous(memory_format=torch.channels_last)
-        encoded = [self.backbone.encode(images_NChw[part]) for part in self._parts(len(images_NChw), height * width)]
+        images_NChw = images_NChw.contiguous(memory_format=memory_format(self.device))
+        parts = split_rows(len(images_NChw), height * width, self.device)
+        encoded = [self.backbone.encode(images_NChw[part]) for part in parts]
         return Content({name: torch.cat([part[name] for part in encoded]) for name in encoded[0]}, height, width)
 
     @torch.inference_mode()
@@ -78,8 +78,8 @@ class LocalMethod:
             places = [place for place, of in enumerate(pairs.representations) if of == index]
             styles = self.prepared.get(reps[index], self._prepare)
             weights_1Rhw = weigh_positions(reps[index].tensors, size, self.settings.stride, self.device)
-            for part in self._parts(len(places), size[0] * size[1]):
-                rows = torch.tensor([pairs.contents[place] for place in places[part]], device=self.device)
+            for part in split_rows(len(places), size[0] * size[1], self.device):
+                rows = torch.tensor([pairs.contents[place] for place in places[part]])
                 rendered_PChw = self.backbone.render(content.rows(rows).tensors, styles, weights_1Rhw)
                 for place, image_CHW in zip(places[part], crop_back(rendered_PChw, *size), strict=True):
                     images[place] = image_CHW
@@ -103,11 +103,6 @@ class LocalMethod:
             picture_13HW = from_bytes(kept.to(self.device))[None]
             prepared.append(self.backbone.prepare(pad_to_stride(picture_13HW, 1, 2 * self.settings.stride)))
         return prepared
-
-    def _parts(self, count: int, pixels: int) -> list[slice]:
-        """Rows to pass through a network together: on a CPU few, so that the caches hold what lies between."""
-        at_once = max(1, CPU_PIXELS_AT_ONCE // pixels) if self.device.type == "cpu" else max(1, count)
-        return [slice(start, start + at_once) for start in range(0, count, at_once)]
 
 
 class PreparedStyles:

@@ -5,19 +5,16 @@ The page opens from disk, fetches nothing and runs nothing.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tasks.report.charts import Axis, draw_axis, nice_step
 from tasks.report.formats import MISSING, count
+from tasks.report.pages import make_environment, render_page
 
 Points = Sequence[tuple[int, float]]
 
@@ -53,19 +50,12 @@ class Chart:
 
 def render_curves(title: str, curves: Sequence[Curve]) -> str:
     """The whole page; the same values give the same page, byte for byte."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    css = environment.get_template("curves.css.jinja").render()
     steps = max((curve.points[-1][0] for curve in curves if curve.points), default=0)
-    page = environment.get_template("curves.html.jinja").render(
-        title=title,
-        steps=count(steps),
-        charts=[draw_chart(curve, steps) for curve in curves],
-        css=Markup(css),
-        css_digest=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
+    charts = [draw_chart(curve, steps) for curve in curves]
+    environment = make_environment()
+    return render_page(
+        environment, "curves.html.jinja", "curves.css.jinja", title=title, steps=count(steps), charts=charts
     )
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def draw_chart(curve: Curve, steps: int) -> Chart:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from tasks.report import charts, formats
 from tasks.report.matrices import draw_matrix
 from tasks.report.model import ReportData, ScoreSummary, StyleSummary
+from tasks.report.pages import make_environment, render_page
 from tasks.report.thumbnails import data_uri
 from tasks.report.verdict import knows_lanes, share_stages, state_bottleneck
 
@@ -45,18 +43,15 @@ class ScoreChart:
 
 def render_report(data: ReportData) -> str:
     """The whole page; the same values give the same page, byte for byte."""
-    environment = _environment()
-    css = environment.get_template("style.css.jinja").render()
-    page = environment.get_template("template.html.jinja").render(
+    return render_page(
+        _environment(),
+        "template.html.jinja",
+        "style.css.jinja",
         data=data,
-        css=Markup(css),
-        css_digest=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
         **_tables(data),
         **_timing(data),
         sections=_sections(data),
     )
-    # A path that is not text (surrogates from the file system) must not keep the page from being written.
-    return page.encode("utf-8", "replace").decode("utf-8")
 
 
 def _sections(data: ReportData) -> list[tuple[str, str]]:
@@ -123,13 +118,7 @@ def _present_scores(scores: Mapping[str, float | None]) -> list[tuple[str, float
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = make_environment()
     environment.filters |= {
         "count": formats.count,
         "percent": formats.percent,

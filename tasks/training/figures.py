@@ -101,6 +101,6 @@ def measure_speed(method: Method, contents_NCHW: Tensor, styles_NCHW: Tensor, re
     return round(repeats / (time.process_time() - started), 2)
 
 
-def take(pictures: Pictures, count: int) -> Tensor:
-    """The first `count` pictures, repeated where there are fewer, N3HW in [0, 1]."""
-    return torch.stack([centre_square(pictures.images[index % len(pictures)], SIZE) for index in range(count)])
+def take(pictures: Pictures, count: int, size: int = SIZE) -> Tensor:
+    """The centred squares of the first `count` pictures, repeated where there are fewer, N3HW in [0, 1]."""
+    return torch.stack([centre_square(pictures.images[index % len(pictures)], size) for index in range(count)])

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from tasks.records import RequestError
 from tasks.training.history import LossLog
 from tasks.training.peers import Alone, Peers
+from tasks.weights.loading import layout_of
 
 CHECKPOINT = "checkpoint.safetensors"
 ALONE = Alone()
@@ -135,7 +136,7 @@ class TrainingState:
 
     def restore(self, step: int, phases: list[dict[str, Any]], tensors: dict[str, Tensor]) -> None:
         """Stand where another state of the same network stood. RequestError where it is another one's."""
-        if shapes(self.network.state_dict()) != shapes(strip(tensors, "network.")):
+        if layout_of(self.network.state_dict()) != layout_of(strip(tensors, "network.")):
             raise RequestError("the checkpoint is of another network: resume with its settings, or name another folder")
         self.step, self.phases = step, phases
         self.network.load_state_dict(strip(tensors, "network."))
@@ -258,7 +259,3 @@ def choose_device(name: str) -> torch.device:
 
 def strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in tensors.items()}

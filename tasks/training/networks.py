@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 
 from torch import Tensor, nn
 
+from tasks.encoders.first_weights import keep_scale
 from tasks.methods.adaattn.network import AdaAttnNetwork
 from tasks.methods.adaattn.small import SmallAdaAttN
 from tasks.methods.adaattn.vgg_training import TrainableVggAdaAttN
@@ -62,14 +63,6 @@ def build_stylizer(name: str, encoder: str = "small") -> Stylizer:
     if isinstance(stylizer, VggStyleKernel):
         keep_scale(stylizer.decoder)
     return stylizer
-
-
-def keep_scale(decoder: nn.Module) -> None:
-    """First weights for convolutions and ReLUs (He et al., ICCV 2015): torch's own shrink features at each layer."""
-    for layer in decoder.modules():
-        if isinstance(layer, nn.Conv2d) and layer.bias is not None:
-            nn.init.kaiming_normal_(layer.weight)
-            nn.init.zeros_(layer.bias)
 
 
 def stylizer_of(network: nn.Module) -> Stylizer:

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from torch import Tensor
 
 from tasks.methods.settings import MethodSettings
 from tasks.records import RequestError
-from tasks.training.export import read_average, save_half, write_card
+from tasks.training.export import read_average, read_history, save_half, write_card
 from tasks.training.networks import NETWORKS, Stylizer, build_stylizer, trained_files
-from tasks.weights.loading import load_tensors
 
 
 @dataclass(frozen=True)
@@ -27,18 +25,10 @@ class StylizerRun:
     encoder_weights: str | None
     network: Stylizer
 
-    @property
-    def files(self) -> dict[str, dict[str, Tensor]]:
-        """Trained tensors by the file's name, without its ending."""
-        files = trained_files(self.network)
-        base = f"{self.name.replace('_', '-')}-{self.encoder}"
-        return {base if len(files) == 1 else f"{base}-{field}": tensors for field, tensors in files.items()}
-
 
 def open_run(folder: Path) -> StylizerRun:
     """What a run has trained. Raises RequestError where it is no stylizer's."""
-    _, history = read_average(folder)
-    recipe = history["phases"][-1]["recipe"]
+    recipe = read_history(folder)["phases"][-1]["recipe"]
     name = recipe.get("network", "adain")  # what runs were of before there were others
     if name not in NETWORKS:
         raise RequestError(f"{folder} is not a run of a stylizer: name the folder of one of {', '.join(NETWORKS)}.")
@@ -51,9 +41,10 @@ def open_run(folder: Path) -> StylizerRun:
 
 def write_weights(run: StylizerRun, folder: Path) -> dict[str, Path]:
     """Write each file, half precision; their paths by the field of the method's `weights` that takes them."""
-    paths = {}
-    for field, (name, tensors) in zip(trained_files(run.network), run.files.items(), strict=True):
-        paths[field] = folder / f"{name}.safetensors"
+    files, paths = trained_files(run.network), {}
+    base = f"{run.name.replace('_', '-')}-{run.encoder}"
+    for field, tensors in files.items():
+        paths[field] = folder / f"{base if len(files) == 1 else f'{base}-{field}'}.safetensors"
         save_half(tensors, paths[field])
     return paths
 
@@ -70,5 +61,4 @@ def settings_of(run: StylizerRun, paths: Mapping[str, Path]) -> MethodSettings:
 def write_cards(run: StylizerRun, paths: Mapping[str, Path], folder: Path, about: dict[str, Any]) -> None:
     """A card beside each file, `about` on it as it is."""
     for path in paths.values():
-        parameters = sum(tensor.numel() for tensor in load_tensors(path).values())
-        write_card(run.folder, path.stem, path, folder, {"parameters": parameters, **about})
+        write_card(run.folder, path.stem, path, folder, about)

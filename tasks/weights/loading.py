@@ -34,6 +34,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     return {name: _as_float32(tensor.detach()) for name, tensor in tensors.items()}
 
 
+def layout_of(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:
+    """Names and shapes of tensors."""
+    return {name: list(tensor.shape) for name, tensor in tensors.items()}
+
+
 def match_layout(
     tensors: Mapping[str, Tensor],
     expected: Mapping[str, Sequence[int]],

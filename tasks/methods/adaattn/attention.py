@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tasks.encoders.attention import (
     MEMORY,
     attend_statistics,
-    choose_tokens,
+    keep_tokens,
     log_weights,
     to_maps,
     to_tokens,
@@ -34,11 +34,7 @@ class Tokens:
 
     def choose(self, most: int, seed: int) -> Tokens:
         """At most `most` of them, drawn by seed."""
-        chosen_K = choose_tokens(self.keys.shape[1], most, seed)
-        if chosen_K is None:
-            return self
-        chosen_K = chosen_K.to(self.keys.device)
-        return Tokens(self.keys[:, chosen_K], self.values[:, chosen_K])
+        return Tokens(*keep_tokens(self.keys, self.values, most, seed))
 
 
 @dataclass(frozen=True)

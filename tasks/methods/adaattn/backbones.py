@@ -17,7 +17,7 @@ from tasks.methods.adaattn.network import AdaAttnNetwork, ContentLevel
 from tasks.methods.adaattn.settings import AdaattnSettings
 from tasks.methods.adaattn.small import SmallAdaAttN, build_small
 from tasks.methods.adaattn.vgg import build_vgg
-from tasks.weights.loading import match_layout
+from tasks.weights.loading import layout_of, match_layout
 
 # Gradients need some below the root. Texts are painted with one number, whatever `epsilon` a style sets.
 PAINTING = Attending(epsilon=1e-6)
@@ -105,4 +105,4 @@ def build_network(tensors: Mapping[str, dict[str, Tensor]]) -> AdaAttnNetwork:
 def small_layout() -> dict[str, list[int]]:
     """Names and shapes of the tensors of the compact network."""
     with torch.device("meta"):
-        return {name: list(tensor.shape) for name, tensor in SmallAdaAttN().state_dict().items()}
+        return layout_of(SmallAdaAttN().state_dict())

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from tasks.encoders.compact import WIDTHS, build_trunk, read_widths
+from tasks.encoders.first_weights import compare_alike
 from tasks.methods.adaattn.attention import Attending, TokenAttention
 from tasks.methods.adaattn.network import AdaAttnNetwork, Features
 from tasks.methods.adaattn.settings import DEFAULTS
@@ -34,11 +35,12 @@ class SmallAdaAttN(AdaAttnNetwork):
         depths = list(widths[1:])
         self.content_encoder, self.style_encoder, self.decoder = build_trunk(widths)
         self.attention = nn.ModuleList(
-            compare_alike(
-                TokenAttention(sum(depths[: level + 1]), depths[level], KEY_DEPTHS[level], KEY_DEPTHS[level] ** -0.5)
-            )
+            TokenAttention(sum(depths[: level + 1]), depths[level], KEY_DEPTHS[level], KEY_DEPTHS[level] ** -0.5)
             for level in LEVELS
         )
+        for level in LEVELS:
+            attention = self.attention_at(level)
+            compare_alike(attention.query, attention.key, attention.value)
 
     def attention_at(self, level: int) -> TokenAttention:
         attention = self.attention[level]
@@ -60,17 +62,6 @@ class SmallAdaAttN(AdaAttnNetwork):
     def decode(self, transferred: Features) -> Tensor:
         images_NCHW: Tensor = self.decoder(transferred)
         return images_NCHW
-
-
-def compare_alike(attention: TokenAttention) -> TokenAttention:
-    """Query and key start as one orthonormal projection, the value as the identity."""
-    nn.init.orthogonal_(attention.query.weight)
-    attention.key.load_state_dict(attention.query.state_dict())
-    nn.init.dirac_(attention.value.weight)
-    for layer in (attention.query, attention.key, attention.value):
-        assert layer.bias is not None
-        nn.init.zeros_(layer.bias)
-    return attention
 
 
 def build_small(tensors: dict[str, Tensor]) -> SmallAdaAttN:

@@ -65,13 +65,11 @@ class VggAdaAttN(AdaAttnNetwork):
         Sides are multiples of 16, so that a neighbour of a neighbour is the one that `shallow_keys` would take; the
         large maps need not be kept (6.4 GB at 4096x4096).
         """
-        features, start, last_NCHW = [], 0, images_NCHW
         size = [side // 4 for side in images_NCHW.shape[2:]]
-        for level, end in enumerate(self.encoder.ends):
-            last_NCHW = self.encoder.modules_by_index[start:end](last_NCHW)
-            features.append(F.interpolate(last_NCHW, size, mode="nearest") if level < LEVELS[0] else last_NCHW)
-            start = end
-        return features
+        return [
+            F.interpolate(maps_NCHW, size, mode="nearest") if level < LEVELS[0] else maps_NCHW
+            for level, maps_NCHW in enumerate(self.encoder.stream(images_NCHW))
+        ]
 
     def style_features(self, images_NCHW: Tensor) -> tuple[Features, Features]:
         """Of pictures of any size; the same for both."""

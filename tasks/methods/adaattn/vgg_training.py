@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tasks.encoders.first_weights import keep_scale
 from tasks.encoders.vgg import NormalisedVgg, freeze, open_published
 from tasks.methods.adaattn.attention import Attending, TokenAttention
 from tasks.methods.adaattn.vgg import (
@@ -68,9 +69,7 @@ class PlainSkipDecoder(nn.Module):
         self.decoder_layer_1, self.decoder_layer_2 = nn.ModuleDict(), nn.ModuleDict()
         for name, (narrow, wide) in DECODER_CHANNELS.items():
             layer = nn.Conv2d(narrow, wide, 3, padding=1, padding_mode="reflect")
-            nn.init.kaiming_normal_(layer.weight)  # keeps the scale of features (He et al., ICCV 2015)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+            keep_scale(layer)
             block, index = name.split(".")
             self.get_submodule(block).add_module(index, layer)
 

@@ -5,20 +5,18 @@ N images, C channels, H and W pixels, multiples of 8; features are NCHW, one map
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
-from weakref import WeakValueDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tasks.encoders.placement import place
+from tasks.encoders.placement import open_shared
 from tasks.encoders.vgg import NormalisedVgg, open_published
 from tasks.encoders.vgg_decoder import VggDecoder, decoder_layout
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.adain.small import SmallStylizer, build_small
-from tasks.weights.loading import load_tensors, match_layout
-from tasks.weights.references import digest, resolve
+from tasks.weights.loading import layout_of, match_layout
 
 VGG_LEVELS = 4  # AdaIN transfers statistics at relu4_1
 
@@ -31,10 +29,11 @@ class Backbone(Protocol):
     def decode(self, features: Sequence[Tensor]) -> Tensor: ...
 
 
-class SmallBackbone:
+class SmallBackbone(nn.Module):
     """Two compact encoders and a decoder; statistics at 1/2, 1/4 and 1/8 of the picture."""
 
     def __init__(self, network: SmallStylizer) -> None:
+        super().__init__()
         self.network = network
 
     def content_features(self, images_NCHW: Tensor) -> list[Tensor]:
@@ -48,10 +47,11 @@ class SmallBackbone:
         return images_NCHW
 
 
-class VggBackbone:
+class VggBackbone(nn.Module):
     """The normalised VGG-19 up to relu4_1, for contents and styles alike, and the authors' decoder."""
 
     def __init__(self, encoder: NormalisedVgg, decoder: VggDecoder) -> None:
+        super().__init__()
         self.encoder, self.decoder = encoder, decoder
 
     def content_features(self, images_NCHW: Tensor) -> list[Tensor]:
@@ -66,31 +66,22 @@ class VggBackbone:
         return images_NCHW
 
 
-# Methods that differ only in strength or style size share their networks, as long as one of them lives.
-_opened: WeakValueDictionary[tuple[str, ...], Backbone] = WeakValueDictionary()
-
-
 def open_backbone(settings: AdainSettings, device: str) -> Backbone:
     """The networks that the settings name, on a device. Raises RequestError where weights are not theirs."""
-    references = settings.weight_references()
-    key = (settings.encoder, device, *(digest(reference) for reference in references.values()))
-    backbone = _opened.get(key)
-    if backbone is None:
-        backbone = _opened[key] = _open(references, settings.encoder, torch.device(device))
-    return backbone
+    return open_shared(f"adain {settings.encoder}", settings.weight_references(), device, build_backbone)
 
 
-def _open(references: dict[str, str], encoder: str, device: torch.device) -> Backbone:
-    tensors = {name: load_tensors(resolve(reference)) for name, reference in references.items()}
-    if encoder == "small":
+def build_backbone(tensors: Mapping[str, dict[str, Tensor]]) -> SmallBackbone | VggBackbone:
+    """From `weights`, the compact networks; from `encoder` and `decoder`, the published ones."""
+    if "weights" in tensors:
         match_layout(tensors["weights"], small_layout(), "adain's small network")
-        return SmallBackbone(place(build_small(tensors["weights"]).requires_grad_(False), device))
+        return SmallBackbone(build_small(tensors["weights"]))
     vgg = open_published(tensors["encoder"], VGG_LEVELS)
     match_layout(tensors["decoder"], decoder_layout(), "AdaIN's decoder (decoder.pth)")
-    return VggBackbone(place(vgg, device), place(VggDecoder(tensors["decoder"]), device))
+    return VggBackbone(vgg, VggDecoder(tensors["decoder"]))
 
 
 def small_layout() -> dict[str, list[int]]:
     """Names and shapes of the tensors of the compact network."""
     with torch.device("meta"):
-        return {name: list(tensor.shape) for name, tensor in SmallStylizer().state_dict().items()}
+        return layout_of(SmallStylizer().state_dict())

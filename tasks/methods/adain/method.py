@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tasks.encoders.placement import layout_of
+from tasks.encoders.placement import memory_format, split_rows
 from tasks.encoders.statistics import Statistics, channel_statistics, name_statistics, read_statistics
 from tasks.images.padding import crop_back, pad_to_stride
 from tasks.methods.adain.backbones import Backbone, open_backbone
@@ -26,8 +26,6 @@ from tasks.methods.adain.transfer import (
 )
 from tasks.methods.base import Content, Pairs, Representation, Style
 from tasks.methods.pictures import Pictures, from_bytes, to_bytes
-
-CPU_PIXELS_AT_ONCE = 512 * 512  # eight pictures of 481x321 at once took 128 ms each, one by one 75 (NOTES.md)
 
 
 def open_method(settings: AdainSettings, device: str = "cpu") -> AdaIn:
@@ -67,7 +65,7 @@ class AdaIn:
             "color_deviation": colors.deviation_3,
             "color_root": colors.root_33,
         }
-        parts = self._parts(len(images_NChw), height * width)
+        parts = split_rows(len(images_NChw), height * width, self.device)
         encoded = [self.backbone.content_features(images_NChw[part]) for part in parts]
         statistics = []
         for depth, features in enumerate(torch.cat(level) for level in zip(*encoded, strict=True)):
@@ -80,7 +78,7 @@ class AdaIn:
     def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
         """Stylize: images_PCHW in [0, 1]. AdaIN draws no noise: the seeds change nothing."""
         features = self.transfer(content, reps, pairs)
-        parts = self._parts(len(pairs), content.height * content.width)
+        parts = split_rows(len(pairs), content.height * content.width, self.device)
         images_PChw = torch.cat([self.backbone.decode([level[part] for level in features]) for part in parts])
         return crop_back(images_PChw, content.height, content.width).clamp_(0, 1)
 
@@ -99,12 +97,7 @@ class AdaIn:
     def _prepare(self, images_NCHW: Tensor) -> Tensor:
         """Images on the device, padded, laid out as convolutions there like it: images_NChw."""
         images_NChw = pad_to_stride(images_NCHW.to(self.device), self.settings.stride)
-        return images_NChw.contiguous(memory_format=layout_of(self.device))
-
-    def _parts(self, count: int, pixels: int) -> list[slice]:
-        """Rows to pass through a network together: on a CPU few, so that the caches hold what lies between."""
-        at_once = max(1, CPU_PIXELS_AT_ONCE // pixels) if self.device.type == "cpu" else max(1, count)
-        return [slice(start, start + at_once) for start in range(0, count, at_once)]
+        return images_NChw.contiguous(memory_format=memory_format(self.device))
 
     def _represent(self, style: Style) -> Representation:
         kept, texts = self.pictures.kept(style)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tasks.encoders.attention import MEMORY, attend, to_maps, to_tokens
+from tasks.encoders.first_weights import compare_alike
 from tasks.encoders.gating import ContentGate, gate_thresholds
 
 
@@ -27,12 +28,7 @@ class StyleAlignment(nn.Module):
         self.key = nn.Conv2d(key_channels, depth, 1)
         self.value = nn.Conv2d(channels, channels, 1)
         self.gate = ContentGate(key_channels)
-        nn.init.orthogonal_(self.query.weight)
-        nn.init.dirac_(self.value.weight)
-        for layer in (self.query, self.value):
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
-        self.key.load_state_dict(self.query.state_dict())
+        compare_alike(self.query, self.key, self.value)
 
     def look(self, content_keys_NCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Queries_NDHW and the gate's alpha and beta, N2HW, of a content's positions."""

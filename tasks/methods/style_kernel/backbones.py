@@ -13,7 +13,7 @@ from operator import add
 import torch
 from torch import Tensor
 
-from tasks.encoders.attention import choose_tokens
+from tasks.encoders.attention import keep_tokens
 from tasks.encoders.placement import open_shared
 from tasks.encoders.statistics import Statistics, name_statistics, read_statistics
 from tasks.methods.regions import shrink_weights
@@ -29,7 +29,7 @@ from tasks.methods.style_kernel.network import (
 from tasks.methods.style_kernel.settings import StyleKernelSettings
 from tasks.methods.style_kernel.small import SmallStyleKernel, build_small
 from tasks.methods.style_kernel.vgg import VggStyleKernel, build_vgg
-from tasks.weights.loading import match_layout
+from tasks.weights.loading import layout_of, match_layout
 
 
 class StyleKernelBackbone:
@@ -48,11 +48,8 @@ class StyleKernelBackbone:
     def prepare(self, picture_13HW: Tensor) -> dict[str, Tensor]:
         """Keys and values of at most `max_tokens` positions, and the picture's statistics."""
         style = self.network.represent(picture_13HW)
-        keys_1KD, values_1KC = style.keys, style.values
-        chosen = choose_tokens(keys_1KD.shape[1], self.settings.max_tokens, self.settings.token_seed)
-        if chosen is not None:
-            chosen = chosen.to(keys_1KD.device)
-            keys_1KD, values_1KC = keys_1KD[:, chosen], values_1KC[:, chosen]
+        most, seed = self.settings.max_tokens, self.settings.token_seed
+        keys_1KD, values_1KC = keep_tokens(style.keys, style.values, most, seed)
         return {"keys": keys_1KD, "values": values_1KC} | name_statistics(style.statistics)
 
     def render(
@@ -155,14 +152,10 @@ def build_network(tensors: Mapping[str, Mapping[str, Tensor]], architecture: Arc
 def small_layout(architecture: Architecture = ARCHITECTURES["small"]) -> dict[str, list[int]]:
     """Names and shapes of the tensors of the compact network."""
     with torch.device("meta"):
-        return shapes(SmallStyleKernel(architecture=architecture).state_dict())
+        return layout_of(SmallStyleKernel(architecture=architecture).state_dict())
 
 
 def vgg_layout(architecture: Architecture = ARCHITECTURES["vgg"]) -> dict[str, list[int]]:
     """Names and shapes of the tensors that are trained on VGG."""
     with torch.device("meta"):
-        return shapes(VggStyleKernel(architecture).trained_tensors())
-
-
-def shapes(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:
-    return {name: list(tensor.shape) for name, tensor in tensors.items()}
+        return layout_of(VggStyleKernel(architecture).trained_tensors())

@@ -59,12 +59,7 @@ class VggPyramid(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> list[Tensor]:
         size = [-(-side // 8) for side in images_NCHW.shape[2:]]  # its pools round up
-        features, start, last_NCHW = [], 0, images_NCHW
-        for end in self.vgg.ends:
-            last_NCHW = self.vgg.modules_by_index[start:end](last_NCHW)
-            features.append(F.interpolate(last_NCHW, size, mode="nearest"))
-            start = end
-        return features
+        return [F.interpolate(level_NCHW, size, mode="nearest") for level_NCHW in self.vgg.stream(images_NCHW)]
 
 
 class PlainDecoder(nn.Module):
