@@ -157,7 +157,7 @@ def test_a_run_of_before_there_were_other_networks_is_adain_s(training: Stylizer
     known = ("batch", "crop", "seed")
     state.phases = [{**phase, "recipe": {name: phase["recipe"][name] for name in known}} for phase in state.phases]
     state.save(tmp_path / "checkpoint.safetensors")
-    assert list(open_run(tmp_path).files) == ["adain-small"]
+    assert list(write_weights(open_run(tmp_path), tmp_path).values()) == [tmp_path / "adain-small.safetensors"]
 
 
 def test_a_run_of_another_kind_is_not_exported(training: StylizerTraining, tmp_path: Path) -> None:
