@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from tasks.training.renderings import drawing, light, materials, painting, prints, screens
+from tasks.training.renderings import drawing, elements, light, masters, materials, painting, prints, screens
 from tasks.training.renderings.canvas import Generator, Picture, Rendering
 from tasks.training.renderings.palettes import PALETTES, recolour
-from tasks.training.renderings.textures import TEXTURES
+from tasks.training.renderings.textures import TEXTURES, Texture
+from tasks.training.renderings.words import WORDS
 
 
 def leave(picture_HW3: Picture, _rng: Generator) -> Picture:
@@ -21,7 +22,7 @@ PHOTOGRAPH = Rendering(
     ("a plain photograph", "an ordinary photo"),
 )
 
-FAMILIES = (drawing, prints, painting, materials, screens, light)
+FAMILIES = (drawing, prints, painting, materials, screens, light, elements, masters)
 # The photograph comes first; the rest in the order of their families.
 RENDERINGS: tuple[Rendering, ...] = (
     PHOTOGRAPH,
@@ -32,4 +33,5 @@ RENDERINGS: tuple[Rendering, ...] = (
     ),
 )
 # Of every style that a caption can name, by index: the renderings, then the textures.
-PHRASES = (*(rendering.phrases for rendering in RENDERINGS), *(texture.phrases for texture in TEXTURES))
+STYLES: tuple[Rendering | Texture, ...] = (*RENDERINGS, *TEXTURES)
+PHRASES = tuple((*style.phrases, *WORDS.get(style.name, ())) for style in STYLES)

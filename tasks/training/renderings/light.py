@@ -112,19 +112,29 @@ def sunset_silhouette(picture_HW3: Picture, rng: Generator) -> Picture:
     return mix(np.full_like(picture_HW3, 0.02), sky * (0.75 + 0.25 * grey_HW[..., None]), open_HW)
 
 
+FIRE: tuple[tuple[Colour, ...], ...] = (
+    (BLACK, (0.3, 0.01, 0), (0.8, 0.1, 0), (1, 0.45, 0), (1, 0.82, 0.15), (1, 1, 0.75)),
+    ((0.12, 0.02, 0), (0.5, 0.06, 0), (0.9, 0.28, 0.02), (1, 0.6, 0.08), (1, 0.88, 0.35)),
+    (BLACK, (0.45, 0.04, 0), (0.95, 0.25, 0), (1, 0.7, 0.1), (1, 0.97, 0.6)),
+)
+
+
 def flames(picture_HW3: Picture, rng: Generator) -> Picture:
-    """Tongues of flame, hotter towards the foot, shaped by the picture's light."""
+    """Tongues of flame, hotter towards the foot, shaped by the picture's light; some with the picture still in it."""
     shape, scale = size(picture_HW3), unit(picture_HW3.shape)
     rows, _ = coordinates(shape)
     sway_HW = 16 * scale * (noise(shape, 22 * scale, rng) - 0.5)
-    tongues_HW = displace(streaks(shape, 36 * scale, 7 * scale, rng), np.zeros(shape, np.float32), sway_HW)
+    reach, breadth = rng.uniform(26, 48) * scale, rng.uniform(5, 11) * scale
+    tongues_HW = displace(streaks(shape, reach, breadth, rng), np.zeros(shape, np.float32), sway_HW)
     lift_HW = 12 * scale * tongues_HW
     grey_HW = displace(equalise(luminance(picture_HW3)), lift_HW, 0.4 * sway_HW)
-    heat_HW = 0.62 * grey_HW + 0.5 * (tongues_HW - 0.35) + 0.3 * (rows / shape[0] - 0.45)
-    heat_HW = np.clip(0.06 + blur(plane(heat_HW), 0.6 * scale), 0, 1) ** rng.uniform(1.0, 1.25)
-    return ramp(
-        plane(heat_HW * 1.15), (BLACK, (0.3, 0.01, 0), (0.8, 0.1, 0), (1, 0.45, 0), (1, 0.82, 0.15), (1, 1, 0.75))
-    )
+    heat_HW = 0.62 * grey_HW + rng.uniform(0.3, 0.6) * (tongues_HW - 0.35)
+    heat_HW = heat_HW + rng.uniform(0.1, 0.4) * (rows / shape[0] - 0.45)
+    heat_HW = np.clip(0.06 + blur(plane(heat_HW), 0.6 * scale), 0, 1) ** rng.uniform(0.9, 1.25)
+    colours = FIRE[int(rng.integers(len(FIRE)))]
+    sparks_HW = np.clip(blur((rng.random(shape) < 0.003).astype(np.float32), 0.7 * scale) * 6 * scale**2, 0, 1)
+    burning = mix(ramp(plane(heat_HW * 1.15), colours), (1, 0.75, 0.25), plane(sparks_HW))
+    return mix(burning, picture_HW3 * np.array((1, 0.6, 0.3)), np.full(shape, max(0.0, rng.uniform(-0.4, 0.3))))
 
 
 RENDERINGS: tuple[Rendering, ...] = (

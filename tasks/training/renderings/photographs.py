@@ -40,9 +40,10 @@ def _instant_frame(picture_HW3: Picture) -> Picture:
 def sepia(picture_HW3: Picture, rng: Generator) -> Picture:
     shape = size(picture_HW3)
     grey_HW = equalise(luminance(picture_HW3)) * 0.85 + 0.08 + 0.03 * grain(shape, rng)
-    faded_HW = grey_HW * np.clip(1.2 - 0.22 * radius(shape), 0.5, 1)
-    warmth = rng.uniform(-0.03, 0.03)
-    return ramp(faded_HW, ((0.13, 0.07, 0.02), (0.55 + warmth, 0.38, 0.2 - warmth), (0.97, 0.87, 0.68 - warmth)))
+    faded_HW = grey_HW * np.clip(1.2 - rng.uniform(0, 0.3) * radius(shape), 0.5, 1)
+    warmth, depth = rng.uniform(-0.06, 0.08), rng.uniform(0.0, 0.12)
+    dark, light = (0.13 + depth, 0.07 + 0.6 * depth, 0.02 + 0.3 * depth), (0.97, 0.87, 0.7 - warmth)
+    return ramp(faded_HW, (dark, (0.55 + warmth, 0.38, 0.2 - warmth), light))
 
 
 def black_and_white(picture_HW3: Picture, rng: Generator) -> Picture:

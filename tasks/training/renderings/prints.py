@@ -159,7 +159,7 @@ def blueprint(picture_HW3: Picture, rng: Generator) -> Picture:
 
 
 def cyanotype(picture_HW3: Picture, rng: Generator) -> Picture:
-    """A photograph in Prussian blue and white, its coating brushed on by hand, ragged at the border."""
+    """A photograph in Prussian blue and white, its coating most often brushed on by hand, ragged at the border."""
     size, grey = unit(picture_HW3.shape), tone(picture_HW3)
     shades: tuple[Colour, ...] = ((0.02, 0.08, 0.24), (0.06, 0.25, 0.5), (0.42, 0.62, 0.78), (0.92, 0.95, 0.94))
     blue = canvas.ramp(canvas.contrast(canvas.blur(grey, 0.5 * size), rng.uniform(1.0, 1.25)), shades)
@@ -168,6 +168,7 @@ def cyanotype(picture_HW3: Picture, rng: Generator) -> Picture:
     ragged = [side + 9 * size * (strokes(grey.shape, 2.2 * size, 40 * size, turn, rng) - 0.5)
               for side, turn in zip(sides, (0.03, -0.03, 1.55, 1.6), strict=True)]  # fmt: skip
     coated = np.clip((np.min(ragged, 0) - rng.uniform(7, 12) * size) / (1.5 * size), 0, 1)
+    coated = np.maximum(coated, rng.random() < 0.4)
     bare = canvas.colour_paper(grey.shape, pick(((0.95, 0.94, 0.89),), rng, 0.015), rng, 0.05)
     return np.clip(canvas.mix(bare, blue * canvas.paper(grey.shape, rng, 0.12)[..., None], coated), 0, 1)
 

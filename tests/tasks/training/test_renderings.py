@@ -8,11 +8,11 @@ from skimage.data import astronaut
 from skimage.transform import resize
 
 from tasks.training.renderings.canvas import Picture, Rendering
-from tasks.training.renderings.catalogue import PHOTOGRAPH, PHRASES, RENDERINGS
+from tasks.training.renderings.catalogue import PHOTOGRAPH, PHRASES, RENDERINGS, STYLES
 from tasks.training.renderings.palettes import NAMED_COLOURS, PALETTES, Palette
 from tasks.training.renderings.textures import TEXTURES, Texture
+from tasks.training.renderings.words import WORDS
 
-STYLES = (*RENDERINGS, *TEXTURES)
 RED_AND_BLUE = (NAMED_COLOURS["red"], NAMED_COLOURS["blue"])
 PLAIN = {"black": 0.0, "grey": 0.5, "white": 1.0}
 
@@ -104,7 +104,8 @@ def test_there_are_many_styles_each_with_a_name_of_its_own() -> None:
 
 
 def test_no_phrase_names_two_styles() -> None:
-    phrases = [phrase.lower() for style in STYLES for phrase in (*style.phrases, *style.unseen)]
+    unseen = [phrase for style in STYLES for phrase in style.unseen]
+    phrases = [phrase.lower() for phrase in (*(phrase for phrases in PHRASES for phrase in phrases), *unseen)]
     assert len(set(phrases)) == len(phrases) > 500
 
 
@@ -116,11 +117,21 @@ def test_no_unseen_phrase_is_trained_on() -> None:
     assert not trained & unseen
 
 
+def test_every_rendering_has_words_that_people_type_and_they_are_trained_on() -> None:
+    assert WORDS.keys() == {rendering.name for rendering in RENDERINGS}
+    for style, phrases in zip(STYLES, PHRASES, strict=True):
+        assert phrases == style.phrases + WORDS.get(style.name, ())
+
+
+def test_no_word_for_a_style_is_just_the_name_of_a_colour() -> None:
+    assert not {word for words in WORDS.values() for word in words} & set(NAMED_COLOURS)
+
+
 @pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
 def test_phrases_are_plain_text_that_a_caption_can_hold(style: Rendering | Texture) -> None:
     assert len(style.phrases) >= 3
     assert len(style.unseen) >= 2
-    for text in (style.name, *style.phrases, *style.unseen):
+    for text in (style.name, *style.phrases, *style.unseen, *WORDS.get(style.name, ())):
         assert text.isprintable()
         assert text.isascii()
         assert text == text.strip() != ""
