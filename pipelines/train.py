@@ -149,11 +149,13 @@ def export_clip(
 def read_clip_training(
     photos: Sequence[Path], art: Sequence[Path], recipe: Path | None, steps: int | None
 ) -> ClipTraining:
-    """Settings from YAML with `recipe:`, `renders:` and `loop:`, as for `read_training`."""
+    """Settings from YAML with `recipe:`, `renders:` and `loop:`, as for `read_training`; so is a path to start from."""
     settings = read_recipe(recipe, steps, recipe=ClipSettings, renders=RenderSettings, loop=LoopSettings)
     if settings["renders"].views >= len(RENDERINGS):
         raise RequestError(f"{recipe}: renders.views: art has {len(RENDERINGS) - 1} renderings: write at most that.")
-    return ClipTraining(photos, art, **settings)
+    read: ClipSettings = settings["recipe"]
+    start = read.start and make_absolute(read.start, recipe.parent if recipe else Path())
+    return ClipTraining(photos, art, **{**settings, "recipe": replace(read, start=start)})
 
 
 def read_recipe(path: Path | None, steps: int | None, **sections: type) -> dict[str, Any]:

@@ -13,25 +13,28 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import open_clip
 import torch
-from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tasks.encoders.clip_models import CONFIG, WEIGHTS
 from tasks.losses.templates import TEMPLATES
+from tasks.records import RequestError
 from tasks.training.captions import write_captions
 from tasks.training.data import step_generator
 from tasks.training.export import save_half
 from tasks.training.renders import Pixels, Renders, take_views
 from tasks.training.tints import draw_tinted
+from tasks.training.views import ViewSettings, crop_view, show
+from tasks.weights.loading import layout_of, load_tensors
+from tasks.weights.references import digest, resolve
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # OpenAI's CLIP
 SIDE = 128  # of the models' inputs
@@ -62,12 +65,11 @@ class ClipSettings:
     network: Network = "clip-small"
     rows: Annotated[int, Field(ge=1)] = 36  # of the renders, in a batch: pictures, or sheets of textures
     views: Annotated[int, Field(ge=1)] = 7  # of each row
-    smallest_window: Annotated[float, Field(gt=0, le=1)] = (
-        0.45  # of a view's side that a crop may show: patches are scored too
-    )
+    shown: ViewSettings = field(default_factory=ViewSettings)
     tinted: Annotated[int, Field(ge=0)] = 20  # photographs more, all in one colour and so of no style
     share_framed: float = 0.25  # of the captions about style alone, in one of CLIP's prompt templates
-    first_temperature: float = 0.07
+    start: str | None = None  # weights that the network goes on from: embedded:clip-small, or a path
+    first_temperature: float = 0.07  # without a start, which has its own
     largest_scale: float = 100.0  # of the logits; both as in CLIP
     seed: int = 0
 
@@ -78,14 +80,18 @@ class ClipRecipe:
     def __init__(self, renders: Renders, settings: ClipSettings) -> None:
         self.renders, self.settings = renders, settings
         self.network = first_network(settings.network, settings.seed)
-        self.network.logit_scale.data.fill_(math.log(1 / settings.first_temperature))  # type: ignore[operator]
+        if settings.start:
+            go_on_from(self.network, settings.start)
+        else:
+            self.network.logit_scale.data.fill_(math.log(1 / settings.first_temperature))  # type: ignore[operator]
         self.tokenize = open_tokenizer(settings.network)
 
     def describe(self) -> dict[str, Any]:
         """The settings, and counts of what there is to learn."""
         vocabulary = self.renders.vocabulary
         counts = {"renders": len(self.renders.truths), "styles": len(vocabulary.styles)}
-        return {**asdict(self.settings), **counts, "objects": len(vocabulary.objects)}
+        start = {"start_sha256": digest(self.settings.start)} if self.settings.start else {}
+        return {**asdict(self.settings), **start, **counts, "objects": len(vocabulary.objects)}
 
     def draw(self, step: int) -> dict[str, Tensor]:
         """`images` N3SS (normalised), `tokens` TL, `true` TN (share of each caption's target)."""
@@ -93,15 +99,22 @@ class ClipRecipe:
         rng = step_generator(settings.seed, step, 0)
         rows = rng.permutation(len(self.renders))[: settings.rows]
         views, truths = take_views(self.renders, rows, settings.views, rng)
+        photographs = [self.photograph(row) for row in rows for _ in range(settings.views)]
         tinted, more = draw_tinted(self.renders, settings.tinted, rng)
         views, truths = views + tinted, truths.join(more)
+        photographs += [None] * len(tinted)
         captions = write_captions(truths, self.renders.vocabulary, TEMPLATES, settings.share_framed, rng)
-        crops = [crop_view(view, settings.smallest_window, rng) for view in views]
+        crops = [show(*pair, settings.shown, SIDE, rng) for pair in zip(views, photographs, strict=True)]
         return {
             "images": normalise(torch.from_numpy(np.stack(crops))),
             "tokens": self.tokenize(captions.texts),
             "true": torch.from_numpy(captions.true_of(truths)),
         }
+
+    def photograph(self, row: int) -> Pixels | None:
+        """What a row's renders were drawn from: its first view, where that is a photograph."""
+        first = self.renders.truths.style_N[row * self.renders.views_RVSS3.shape[1]] == 0
+        return self.renders.views_RVSS3[row, 0] if first else None
 
     def loss(
         self,
@@ -125,7 +138,7 @@ class ClipRecipe:
         count = 12
         views, truths = take_views(self.renders, rng.permutation(len(self.renders))[:count], 1, rng)
         order = np.argsort(truths.style_N)
-        images = normalise(torch.from_numpy(np.stack([crop_view(views[row], 1.0, rng) for row in order])))
+        images = normalise(torch.from_numpy(np.stack([crop_view(views[row], 1.0, rng, SIDE) for row in order])))
         phrases = [self.renders.vocabulary.styles[truths.style_N[row]][0] for row in order]
         device = next(network.parameters()).device
         with torch.no_grad():
@@ -141,16 +154,6 @@ def spread_cross_entropy(logits_AB: Tensor, true_AB: Tensor) -> Tensor:
     """Mean over rows of the cross entropy to a target spread evenly over what is true (something always is)."""
     target_AB = true_AB / true_AB.sum(1, keepdim=True).clamp(min=1)
     return -(target_AB * F.log_softmax(logits_AB, 1)).sum(1).mean()
-
-
-def crop_view(view_SS3: Pixels, smallest_window: float, rng: np.random.Generator) -> Pixels:
-    """A random window of the view at the models' size, half of the time mirrored."""
-    side = view_SS3.shape[0]
-    window = round(side * float(np.exp(rng.uniform(np.log(smallest_window), 0))))
-    top, left = (int(x) for x in rng.integers(side - window + 1, size=2))
-    part = Image.fromarray(view_SS3[top : top + window, left : left + window])
-    crop = np.asarray(part.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
-    return crop[:, ::-1] if rng.random() < 0.5 else crop
 
 
 def normalise(images_NSS3: Tensor) -> Tensor:
@@ -185,14 +188,24 @@ def first_network(name: Network, seed: int) -> nn.Module:
     return build_towers(name)
 
 
+def go_on_from(network: nn.Module, start: str) -> None:
+    """Give a network the weights of a model of the same towers. RequestError where they are of others."""
+    tensors = load_tensors(resolve(start))
+    if layout_of(tensors) != layout_of(network.state_dict()):
+        raise RequestError(f"recipe.start: {start} is of another network: name weights of the same one.")
+    network.load_state_dict(tensors)
+
+
 def save_clip(name: Network, seed: int, tensors: dict[str, Tensor], folder: Path) -> Path:
     """Write a run's trained model as open_clip reads it, half precision.
 
-    Tokens that no caption had are as they were at first: they get the mean of the others, a word without meaning.
+    Tokens that no caption had are as they were at first, or still all alike where the run went on from another: they
+    get the mean of the others, a word without meaning.
     """
     table = tensors["token_embedding.weight"].clone()
     first = first_network(name, seed).get_parameter("token_embedding.weight")
-    unseen = (table == first).all(1)
+    _, kind, count = table.unique(dim=0, return_inverse=True, return_counts=True)
+    unseen = (table == first).all(1) | (count[kind] > 1)
     table[unseen] = table[~unseen].mean(0)
     save_half({**tensors, "token_embedding.weight": table}, folder / WEIGHTS)
     config = {"model_cfg": TOWERS[name], "preprocess_cfg": PREPROCESS}

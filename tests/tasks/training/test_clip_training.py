@@ -27,7 +27,6 @@ from tasks.training.clip import (
     ClipSettings,
     Network,
     build_towers,
-    crop_view,
     open_tokenizer,
     save_clip,
     spread_cross_entropy,
@@ -204,16 +203,6 @@ def test_the_target_is_spread_over_all_that_is_true() -> None:
     assert float(spread_cross_entropy(-even, true)) > 50
 
 
-def test_a_crop_is_a_window_of_the_view() -> None:
-    view = np.arange(64 * 64, dtype=np.uint32).reshape(64, 64, 1).repeat(3, 2).astype(np.uint8)
-    crops = [crop_view(view, 0.5, np.random.default_rng(seed)) for seed in (0, 0, 1)]
-    assert {crop.shape for crop in crops} == {(128, 128, 3)}
-    assert np.array_equal(crops[0], crops[1])
-    assert not np.array_equal(crops[0], crops[2])
-    whole = [crop_view(view, 1.0, np.random.default_rng(seed)) for seed in range(8)]
-    assert len({crop.tobytes() for crop in whole}) == 2  # the whole view and its mirror image
-
-
 def atelier(monkeypatch: pytest.MonkeyPatch, *words: object) -> int | str | None:
     """The exit code of a command."""
     monkeypatch.setattr(sys, "argv", ["atelier", *map(str, words)])
@@ -249,7 +238,8 @@ def test_from_folders_to_a_model_with_a_card(drawn: Drawn, tmp_path: Path, monke
         ("recipe: {network: clip-huge}", "recipe.network: Input should be 'clip-small' or 'clip-judge-small'"),
         ("recipe: {rows: many}", "recipe.rows"),
         ("recipe: {rows: 0}", "recipe.rows"),
-        ("recipe: {smallest_window: 1.5}", "recipe.smallest_window"),
+        ("recipe: {shown: {smallest_window: 1.5}}", "recipe.shown.smallest_window"),
+        ("recipe: {shown: {tiltd: 0.5}}", "recipe.shown.tiltd"),
         ("recipe: 3", "recipe is not a mapping"),
         ("renders: {views: 500}", "renders.views"),
         ("loop: {stepz: 3}", "loop.stepz does not exist"),
