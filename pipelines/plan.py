@@ -21,7 +21,7 @@ def prepare_wanted(job: Job) -> Wanted:
     check_identity(Folder(job.output), DatasetIdentity(images=job.images, seed=job.seed))
     styles = prepare_styles(job.styles, job.method)
     clip, judge = job.scores.clip, job.scores.judge
-    return Wanted(settle_format(job.corpus), job.images, job.seed, styles, job.store_uri, clip, judge)
+    return Wanted(settle_format(job.corpus, styles), job.images, job.seed, styles, job.store_uri, clip, judge)
 
 
 def find_nothing_to_do(job: Job) -> RunSummary | None:

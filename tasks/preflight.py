@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tasks.corpus import open_corpus
+from tasks.corpus.masks import check_masks
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.identity import DatasetIdentity, check_identity
 from tasks.encoders.clip_models import find_model
@@ -15,7 +16,7 @@ from tasks.images.settings import ImageSettings
 from tasks.methods.settings import MethodSettings
 from tasks.records import ImageError, RequestError
 from tasks.storage import Folder
-from tasks.styles import PlannedStyle, ReferenceSettings, StyleSettings, plan_style, read_reference
+from tasks.styles import PlannedStyle, ReferenceSettings, StyleSettings, is_composite, plan_style, read_reference
 
 if TYPE_CHECKING:
     from tasks.store import RepresentationStore  # loads torch
@@ -53,10 +54,10 @@ def prepare_styles(styles: str | Sequence[StyleSettings], default: MethodSetting
                 f"Style {style.name!r} has a text, and the method {method.name!r} takes pictures only: "
                 "give it pictures, or another method."
             )
-        if not method.accepts_masks and any(reference.mask for reference in style.references):
+        if not method.accepts_masks and is_composite(style):
             raise RequestError(
-                f"Style {style.name!r} has a mask, and the method {method.name!r} styles a picture as a whole: "
-                "leave the mask out, or name the method style_kernel or adaattn."
+                f"Style {style.name!r} has regions, and the method {method.name!r} styles a picture as a whole: "
+                "leave them out, or name a method that has them, such as style_kernel, adaattn or adain."
             )
     return tuple(plan_style(style, default) for style in expanded)
 
@@ -90,9 +91,16 @@ def check_clip(reference: str) -> None:
         find_model(reference)
 
 
-def settle_format(corpus: CorpusSettings) -> CorpusSettings:
-    """The corpus with its format found out, so that no actor has to look. Raises RequestError on an empty one."""
-    return corpus.model_copy(update={"format": open_corpus(corpus).format})
+def settle_format(corpus: CorpusSettings, styles: Sequence[PlannedStyle] = ()) -> CorpusSettings:
+    """The corpus with its format found out, so that no actor has to look, and with the masks that styles read.
+
+    Raises RequestError on an empty corpus, and on one that has no such masks.
+    """
+    opened = open_corpus(corpus)
+    for style in styles:
+        if style.regions is not None and style.regions.reads_masks:
+            check_masks(style.name, style.regions, opened)
+    return corpus.model_copy(update={"format": opened.format})
 
 
 def _check_picture(style: str, uri: str) -> None:

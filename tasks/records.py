@@ -53,6 +53,24 @@ SCORE_FIELDS = [
     pa.field("clip_direction", pa.float32()),
     pa.field("clip_model", pa.string()),
 ]
+REGION_FIELDS = [
+    # Of composite styles: each reference by its number, its share of the picture, and scores of its own part.
+    pa.field(
+        "regions",
+        pa.list_(
+            pa.struct(
+                [
+                    ("reference", pa.int32()),
+                    ("share", pa.float32()),
+                    ("clip_text", pa.float32()),
+                    ("clip_image", pa.float32()),
+                    ("clip_direction", pa.float32()),
+                ]
+            )
+        ),
+    ),
+    pa.field("mask_version", pa.string()),  # of the mask that the content brought
+]
 SCORES = tuple(field.name for field in SCORE_FIELDS if field.name != "clip_model")
 ERROR_FIELDS = [
     pa.field("error_class", pa.string(), nullable=False),
@@ -75,7 +93,14 @@ VALUE_NAMES = {
     pa.date64(): "date64",
 }
 OWN_NAMES = frozenset(
-    field.name for field in IDENTITY_FIELDS + PICTURE_FIELDS + SETTING_FIELDS + SCORE_FIELDS + ERROR_FIELDS + RUN_FIELDS
+    field.name
+    for field in IDENTITY_FIELDS
+    + PICTURE_FIELDS
+    + SETTING_FIELDS
+    + SCORE_FIELDS
+    + REGION_FIELDS
+    + ERROR_FIELDS
+    + RUN_FIELDS
 )
 
 
@@ -93,7 +118,8 @@ def carried_name(column: str) -> str:
 
 def record_schema(carried: pa.Schema) -> pa.Schema:
     """Schema of `data/*.parquet`: a stylized picture, what made it, and the corpus's own columns."""
-    fields = IDENTITY_FIELDS + PICTURE_FIELDS + _renamed(carried) + SETTING_FIELDS + SCORE_FIELDS + RUN_FIELDS
+    own = SETTING_FIELDS + SCORE_FIELDS + REGION_FIELDS + RUN_FIELDS
+    fields = IDENTITY_FIELDS + PICTURE_FIELDS + _renamed(carried) + own
     return _with_features(pa.schema(fields), carried)
 
 

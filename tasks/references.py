@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from tasks.images.decoding import decode
+from tasks.images.decoding import decode, decode_levels
 from tasks.images.padding import to_tensor
-from tasks.losses.perceptual import luminance
 from tasks.methods.base import Reference, Style
-from tasks.methods.regions import draw_cell
 from tasks.records import ImageError, RequestError
+from tasks.regions.drawing import draw_cell
 from tasks.styles import GridCell, PlannedStyle, read_reference
 
 
 def load_style(planned: PlannedStyle) -> Style:
     """A style with its pictures decoded. Raises RequestError naming the style and the picture."""
-    return Style(planned.name, tuple(_load_reference(planned, i) for i in range(len(planned.references))))
-
-
-def _load_reference(planned: PlannedStyle, index: int) -> Reference:
-    reference = planned.references[index]
-    return Reference(
-        weight=reference.weight,
-        image_CHW=_load_picture(reference.image, planned.name) if reference.image else None,
-        text=reference.text,
-        mask_HW=_load_mask(reference.mask, planned.name) if reference.mask else None,
+    references = tuple(
+        Reference(
+            weight=reference.weight,
+            image_CHW=_load_picture(reference.image, planned.name) if reference.image else None,
+            text=reference.text,
+        )
+        for reference in planned.references
     )
+    return Style(planned.name, references, planned.is_composite)
+
+
+def load_masks(planned: PlannedStyle) -> list[Tensor | None]:
+    """The mask of each reference of a style, HW in [0, 1], of any size; None where it counts everywhere.
+
+    Raises RequestError naming the style and the picture.
+    """
+    return [_load_mask(r.mask, planned.name) if r.mask else None for r in planned.references]
 
 
 def _load_mask(mask: str | GridCell, style: str) -> Tensor:
     if isinstance(mask, GridCell):
         return draw_cell((mask.rows, mask.columns), (mask.row, mask.column), mask.feather)
-    return luminance(_load_picture(mask, style)[None])[0]
+    try:
+        return torch.from_numpy(decode_levels(read_reference(mask, style))).float() / 255
+    except ImageError as error:
+        raise _unusable(mask, style, error) from error
 
 
 def _load_picture(uri: str, style: str) -> Tensor:
     try:
         return to_tensor([decode(read_reference(uri, style))])[0]
     except ImageError as error:
-        raise RequestError(f"Style {style!r}: {uri} is no usable picture ({error}).") from error
+        raise _unusable(uri, style, error) from error
+
+
+def _unusable(uri: str, style: str, error: ImageError) -> RequestError:
+    return RequestError(f"Style {style!r}: {uri} is no usable picture ({error}).")

@@ -58,7 +58,7 @@ def preflight(
     check_clip(scores.clip)
     check_clip(scores.judge)
     prepared = _prepare(styles, method, store)
-    return Wanted(settle_format(corpus), images, seed, prepared, store, scores.clip, scores.judge)
+    return Wanted(settle_format(corpus, prepared), images, seed, prepared, store, scores.clip, scores.judge)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="prepare styles")

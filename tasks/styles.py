@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tasks.encoders.clip_models import find_model
 from tasks.methods.settings import MethodSettings
 from tasks.records import RequestError
+from tasks.regions.settings import RegionSettings
 from tasks.samples.photographs import neutral_digest
 from tasks.storage import open_filesystem, storage_errors
 from tasks.weights.references import digest as weights_digest
@@ -68,12 +69,24 @@ class StyleSettings(BaseModel):
     name: str = Field(min_length=1, max_length=200, description="Unique in the dataset; a column of each record.")
     references: tuple[ReferenceSettings, ...] = Field(min_length=1, description="Pictures, texts, or both.")
     method: MethodSettings | None = Field(None, description="Overrides the job's method for this style.")
+    regions: RegionSettings | None = Field(
+        None, description="Where in each content each reference counts, in turn; None: everywhere, by weight."
+    )
+
+    @model_validator(mode="after")
+    def _regions_fit_the_references(self) -> Self:
+        if self.regions is not None:
+            self.regions.check_references(len(self.references))
+            if any(reference.mask for reference in self.references):
+                raise ValueError("a style has `regions`, or references with a `mask` each, not both")
+        return self
 
     def resolve_paths(self, resolve: Callable[[str], str]) -> StyleSettings:
         """The same style with its paths made absolute."""
         references = tuple(reference.resolve_paths(resolve) for reference in self.references)
         method = self.method.resolve_paths(resolve) if self.method else None
-        return self.model_copy(update={"references": references, "method": method})
+        regions = self.regions.resolve_paths(resolve) if self.regions else None
+        return self.model_copy(update={"references": references, "method": method, "regions": regions})
 
 
 class PlannedReference(ReferenceSettings):
@@ -83,10 +96,14 @@ class PlannedReference(ReferenceSettings):
     mask_sha256: str | None = None
 
     def identity(self) -> dict[str, Any]:
-        """What the reference is, wherever its files lie."""
-        mask = self.mask.model_dump() if isinstance(self.mask, GridCell) else self.mask_sha256
+        """What the reference is, wherever its picture lies; where it counts is not part of it."""
         what = {"sha256": self.sha256} if self.image else {"text": self.text}
-        return {"weight": self.weight, **what} | ({"mask": mask} if mask else {})
+        return {"weight": self.weight, **what}
+
+    def placed_identity(self) -> dict[str, Any]:
+        """What the reference is and where in a content it counts."""
+        mask = self.mask.model_dump() if isinstance(self.mask, GridCell) else self.mask_sha256
+        return self.identity() | ({"mask": mask} if mask else {})
 
     def pictures(self) -> dict[str, str]:
         """Paths of its pictures, with their digests: its own, its mask."""
@@ -109,8 +126,14 @@ class PlannedStyle(BaseModel):
     version: str
     weights_digest: str
     texts_digest: str | None = None
+    regions: RegionSettings | None = None
     digest: str
     representation: str
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether its references have regions of their own in each content."""
+        return is_composite(self)
 
     @property
     def wave(self) -> str:
@@ -129,12 +152,16 @@ def plan_style(style: StyleSettings, default: MethodSettings) -> PlannedStyle:
     references = tuple(_plan_reference(reference, total, style.name) for reference in style.references)
     weights = _weights_digest(method)
     texts = _texts_digest(method) if any(reference.text for reference in references) else None
-    what = {
+    what: dict[str, Any] = {
         "method": method.name,
         "version": method.version,
         "weights": weights,
-        "references": [reference.identity() for reference in references],
     } | ({"texts": texts} if texts else {})
+    # Wherever references count, what is computed from them is the same, once it keeps them apart.
+    represented = what | {"references": [reference.identity() for reference in references]}
+    represented |= {"composite": True} if is_composite(style) else {}
+    placed = what | {"references": [reference.placed_identity() for reference in references]}
+    placed |= {"regions": style.regions.identity()} if style.regions else {}
     return PlannedStyle(
         name=style.name,
         references=references,
@@ -142,9 +169,15 @@ def plan_style(style: StyleSettings, default: MethodSettings) -> PlannedStyle:
         version=method.version,
         weights_digest=weights,
         texts_digest=texts,
-        digest=_digest({**what, "settings": method.pixel_settings()}),
-        representation=_digest({**what, "settings": method.represent_settings()}),
+        regions=style.regions,
+        digest=_digest({**placed, "settings": method.pixel_settings()}),
+        representation=_digest({**represented, "settings": method.represent_settings()}),
     )
+
+
+def is_composite(style: StyleSettings | PlannedStyle) -> bool:
+    """Whether a style's references have regions of their own in each content."""
+    return style.regions is not None or any(reference.mask for reference in style.references)
 
 
 def check_unchanged(styles: Iterable[PlannedStyle]) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from tasks.actors.orders import ShardOrder
+from tasks.actors.regions import Maps, RegionMap, read_maps
 from tasks.corpus.base import Corpus, Entry, Piece
+from tasks.corpus.masks import ReadMask, open_masks
 from tasks.images.decoding import Picture, read_picture
 from tasks.images.padding import padded_side
 from tasks.records import ImageError
+from tasks.regions.settings import RegionSettings
 
 # Encoded pictures read ahead; decoded pictures, finished or on their way; decoded pictures that wait for others
 # of their size. Bytes, because pictures of 100 megapixels and of 100x100 pixels come through the same queues.
@@ -32,7 +35,10 @@ Announce = Callable[[Sequence[str]], None]
 
 @dataclass(frozen=True)
 class ShardContent:
-    """One content of a shard: its place, its entry without the encoded bytes, its picture or why there is none."""
+    """One content of a shard: its place, its entry without the encoded bytes, its picture or why there is none.
+
+    `maps` are its own regions, for layouts of composite styles that differ from content to content.
+    """
 
     place: int
     entry: Entry
@@ -41,6 +47,7 @@ class ShardContent:
     source_bytes: int = 0
     read_seconds: float = 0.0
     decode_seconds: float = 0.0
+    maps: Maps = field(default_factory=dict)
 
     @property
     def picture(self) -> Picture:
@@ -50,8 +57,9 @@ class ShardContent:
 
     @property
     def pixel_bytes(self) -> int:
-        """Memory that the decoded picture takes."""
-        return self.outcome.pixels_HWC.nbytes if isinstance(self.outcome, Picture) else 0
+        """Memory that the decoded picture and its maps take."""
+        maps = sum(found.levels_HW.nbytes for found in self.maps.values() if isinstance(found, RegionMap))
+        return maps + (self.outcome.pixels_HWC.nbytes if isinstance(self.outcome, Picture) else 0)
 
 
 @dataclass(frozen=True)
@@ -78,8 +86,10 @@ def read_contents(
         started = time.perf_counter()
         return list(corpus.read(piece)), time.perf_counter() - started
 
+    masks = _mask_readers(corpus, order)
+
     def decode(item: _ReadEntry) -> ShardContent:
-        return _decode(item, order)
+        return _add_maps(_decode(item, order), order, masks)
 
     pieces = _announced(order.pieces, announce)
     # A piece of a table holds many pictures; its readers bound its bytes.
@@ -117,6 +127,23 @@ def padded_size(content: ShardContent, stride: int) -> tuple[int, int]:
     """(height, width) of a content after padding."""
     height, width = content.picture.pixels_HWC.shape[:2]
     return padded_side(height, stride), padded_side(width, stride)
+
+
+def _mask_readers(corpus: Corpus, order: ShardOrder) -> dict[RegionSettings, ReadMask | None]:
+    """What reads a mask, for each layout that needs one; None for one that needs the content's pixels alone."""
+    layouts = [style.regions for style in order.styles if style.regions is not None and style.regions.differs]
+    return {layout: open_masks(layout, corpus) if layout.reads_masks else None for layout in layouts}
+
+
+def _add_maps(
+    content: ShardContent, order: ShardOrder, masks: Mapping[RegionSettings, ReadMask | None]
+) -> ShardContent:
+    """A content with its own regions, where it has a picture and any style asks for them."""
+    if not masks or isinstance(content.outcome, ImageError):
+        return content
+    started = time.perf_counter()
+    maps = read_maps(content.entry, content.picture, order.images, masks)
+    return replace(content, maps=maps, decode_seconds=content.decode_seconds + time.perf_counter() - started)
 
 
 def _decode(item: _ReadEntry, order: ShardOrder) -> ShardContent:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tasks.actors.orders import ActorSettings
+from tasks.actors.regions import RegionDrawer
 from tasks.methods.base import Method, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
 from tasks.references import load_style
@@ -23,11 +24,16 @@ STYLE_BYTES = 2**29
 
 @dataclass(frozen=True)
 class ReadyStyle:
-    """A style with all that rendering and scoring it needs."""
+    """A style with all that rendering and scoring it needs.
+
+    Of a composite style `drawer` draws its regions, and `parts` are the targets of each reference alone.
+    """
 
     planned: PlannedStyle
     representation: Representation
     targets: StyleTargets | None
+    drawer: RegionDrawer | None = None
+    parts: Sequence[StyleTargets] = ()
 
 
 class Loaded:
@@ -40,7 +46,8 @@ class Loaded:
         self.scorer = _open_scorer(settings)
         self._wave = ""
         self._methods: dict[MethodSettings, Method] = {}
-        self._targets: dict[str, StyleTargets] = {}
+        self._targets: dict[str, list[StyleTargets]] = {}
+        self._drawers: dict[str, RegionDrawer] = {}
 
     @property
     def clip_model(self) -> str | None:
@@ -58,7 +65,16 @@ class Loaded:
 
     def ready(self, styles: Sequence[PlannedStyle]) -> list[ReadyStyle]:
         """Representations and score targets of a shard's styles; computes a representation that got lost."""
-        return [ReadyStyle(style, self._representation(style), self._target(style)) for style in styles]
+        return [self._ready(style) for style in styles]
+
+    def _ready(self, style: PlannedStyle) -> ReadyStyle:
+        representation, targets = self._representation(style), self._target(style)
+        whole = targets[0] if targets else None
+        if not style.is_composite:
+            return ReadyStyle(style, representation, whole)
+        if style.digest not in self._drawers:
+            self._drawers[style.digest] = RegionDrawer(style, self.settings.device)
+        return ReadyStyle(style, representation, whole, self._drawers[style.digest], targets[1:])
 
     def represent(self, styles: Sequence[PlannedStyle]) -> int:
         """Compute and publish what the store lacks of some styles; gives how many were computed here."""
@@ -88,11 +104,14 @@ class Loaded:
             self.store.wait(name, style.representation)
         return len(ours)
 
-    def _target(self, style: PlannedStyle) -> StyleTargets | None:
+    def _target(self, style: PlannedStyle) -> list[StyleTargets]:
+        """A style's targets; of a composite one then those of each reference alone. None without a scorer."""
         if self.scorer is None:
-            return None
+            return []
         if style.digest not in self._targets:
-            self._targets[style.digest] = self.scorer.prepare([load_style(style)])[0]
+            whole = load_style(style)
+            parts = [Style(whole.name, (reference,)) for reference in whole.references] if whole.composite else []
+            self._targets[style.digest] = self.scorer.prepare([whole, *parts])
         return self._targets[style.digest]
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from tasks.actors.contents import ShardContent, padded_size
 from tasks.actors.loaded import Loaded, ReadyStyle
+from tasks.actors.regions import RegionMap
 from tasks.actors.stages import StageClock
 from tasks.images.fitting import Pixels
 from tasks.images.padding import pad_to_stride, to_pixels
@@ -24,6 +25,7 @@ from tasks.styles import pair_seed
 
 if TYPE_CHECKING:
     from tasks.scores.clip import Scores
+    from tasks.scores.regions import RegionScores
 
 Item = TypeVar("Item")
 # (row in the batch of contents, index into the shard's styles)
@@ -32,13 +34,23 @@ RowStyle = tuple[int, int]
 
 @dataclass(frozen=True)
 class Rendered:
-    """A stylized pair: its 8-bit pixels, before the codec, and its share of the time that made them."""
+    """A stylized pair: its 8-bit pixels, before the codec, and its share of the time that made them.
+
+    `regions` are the scores of each reference of a composite style, in its own part of the picture.
+    """
 
     content: ShardContent
     style: ReadyStyle
     pixels_HWC: Pixels
     scores: Scores | None
     seconds: float
+    regions: Sequence[RegionScores] = ()
+
+    @property
+    def mask_version(self) -> str | None:
+        """Version of the mask that the content brought, where the style reads one."""
+        found = _map_of(self.content, self.style)
+        return found.version if isinstance(found, RegionMap) else None
 
 
 @dataclass(frozen=True)
@@ -81,12 +93,24 @@ class BatchRenderer:
             for members in self._same_settings():
                 # A style's pairs come together, so that a method may keep what it derives from a style.
                 pairs = [(row, style) for style in members for row in range(len(contents))]
-                yield from self._render_chunks(encoded, pairs, height * width)
+                yield from self._without_regions(contents, pairs)
+                ready = [pair for pair in pairs if not isinstance(self._map(contents, pair), ImageError)]
+                yield from self._render_chunks(encoded, ready, height * width)
         elif len(contents) > 1:
             for half in _halves(contents):
                 yield from self.render(half)
         else:
             yield from (Failed(contents[0], style, _out_of_memory(), "encode") for style in self.styles)
+
+    def _map(self, contents: Sequence[ShardContent], pair: RowStyle) -> RegionMap | ImageError | None:
+        return _map_of(contents[pair[0]], self.styles[pair[1]])
+
+    def _without_regions(self, contents: Sequence[ShardContent], pairs: Sequence[RowStyle]) -> Iterator[Failed]:
+        """Pairs whose content has no usable mask for their style; its other styles go on."""
+        for row, style in pairs:
+            found = self._map(contents, (row, style))
+            if isinstance(found, ImageError):
+                yield Failed(contents[row], self.styles[style], found, "mask")
 
     def _render_chunks(
         self, encoded: EncodedBatch, pairs: Sequence[RowStyle], pixels: int
@@ -143,32 +167,86 @@ class BatchRenderer:
         contents = [encoded.contents[row] for row, _ in pairs]
         styles = [self.styles[index] for _, index in pairs]
         with self.clock.timed("render"):
-            images_PChw = self._stylize(encoded.content, pairs, contents)
+            shares = [self._shares(content, style) for content, style in zip(contents, styles, strict=True)]
+            images_PChw = self._stylize(encoded.content, pairs, contents, shares)
             finite = images_PChw.sum((1, 2, 3)).isfinite().tolist()  # one pass over memory
             pixels_PhwC = to_pixels(images_PChw)
         pictures = [_crop(pixels, content) for pixels, content in zip(pixels_PhwC, contents, strict=True)]
         scores = self._score(encoded, [row for row, _ in pairs], pictures, styles)
+        regions = self._score_regions(contents, styles, pictures, shares)
         share = encoded.seconds / (len(encoded.contents) * len(self.styles))
         seconds = share + (time.perf_counter() - started) / len(pairs)
         return [
-            Rendered(content, style, picture, score, seconds)
+            Rendered(content, style, picture, score, seconds, parts)
             if is_finite
             else Failed(content, style, ImageError("not_finite", "The method gave no finite picture."), "render")
-            for content, style, picture, score, is_finite in zip(
-                contents, styles, pictures, scores, finite, strict=True
+            for content, style, picture, score, parts, is_finite in zip(
+                contents, styles, pictures, scores, regions, finite, strict=True
             )
         ]
 
-    def _stylize(self, content: Content, pairs: Sequence[RowStyle], contents: Sequence[ShardContent]) -> Tensor:
+    def _shares(self, content: ShardContent, style: ReadyStyle) -> Tensor | None:
+        """Shares_RHW of a composite style's references on a content."""
+        if style.drawer is None:
+            return None
+        found = _map_of(content, style)
+        assert not isinstance(found, ImageError)  # such pairs have failed before
+        height, width = content.picture.pixels_HWC.shape[:2]
+        return style.drawer.draw((height, width), found)
+
+    def _stylize(
+        self,
+        content: Content,
+        pairs: Sequence[RowStyle],
+        contents: Sequence[ShardContent],
+        shares: Sequence[Tensor | None],
+    ) -> Tensor:
         """One call of `render`: images_PChw."""
         used = sorted({index for _, index in pairs})
         seeds = [
             pair_seed(self.seed, content.entry.content_id, self.styles[index].planned.digest)
             for content, (_, index) in zip(contents, pairs, strict=True)
         ]
-        which = Pairs([row for row, _ in pairs], [used.index(index) for _, index in pairs], seeds)
+        regions = self._pad(shares) if any(shares_RHW is not None for shares_RHW in shares) else ()
+        which = Pairs([row for row, _ in pairs], [used.index(index) for _, index in pairs], seeds, regions)
         reps = [self.styles[index].representation for index in used]
         return self.methods[used[0]].render(content, reps, which)
+
+    def _pad(self, shares: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Shares of the padded size of their contents; those that were one tensor still are."""
+        padded: dict[int, Tensor | None] = {
+            id(one): None if one is None else pad_to_stride(one[None], self.stride)[0] for one in shares
+        }
+        return [padded[id(one)] for one in shares]
+
+    def _score_regions(
+        self,
+        contents: Sequence[ShardContent],
+        styles: Sequence[ReadyStyle],
+        pictures: Sequence[Pixels],
+        shares: Sequence[Tensor | None],
+    ) -> list[Sequence[RegionScores]]:
+        """Scores of each region of outputs in composite styles; of other outputs none."""
+        scored: list[Sequence[RegionScores]] = [()] * len(pictures)
+        places = [place for place, shares_RHW in enumerate(shares) if shares_RHW is not None]
+        if not places:
+            return scored
+        # Only here: scores load open_clip, which a run without scores and composites does without.
+        from tasks.scores.regions import RegionedOutput, score_regions
+
+        with self.clock.timed("score"):
+            outputs = [
+                RegionedOutput(
+                    pictures[place],
+                    contents[place].picture.pixels_HWC,
+                    cast(Tensor, shares[place]).cpu().numpy(),
+                    styles[place].parts,
+                )
+                for place in places
+            ]
+            for place, scores in zip(places, score_regions(self.loaded.scorer, outputs), strict=True):
+                scored[place] = scores
+        return scored
 
     def _score(
         self, encoded: EncodedBatch, rows: list[int], pictures: list[Pixels], styles: list[ReadyStyle]
@@ -185,6 +263,12 @@ class BatchRenderer:
         for index, method in enumerate(self.methods):
             groups.setdefault(id(method), []).append(index)
         return list(groups.values())
+
+
+def _map_of(content: ShardContent, style: ReadyStyle) -> RegionMap | ImageError | None:
+    """What a content brings to a style's layout; None where its regions depend on its size alone, or it has none."""
+    layout = style.planned.regions
+    return content.maps[layout] if layout is not None and layout.differs else None
 
 
 def _crop(pixels_hwC: Pixels, content: ShardContent) -> Pixels:

@@ -24,6 +24,8 @@ def record_row(
         "source_height": picture.source_height,
         "seconds": seconds,
     }
+    if rendered.regions:
+        row |= {"regions": [part.row() for part in rendered.regions], "mask_version": rendered.mask_version}
     if rendered.scores is not None:
         row |= {name: getattr(rendered.scores, name) for name in SCORES}
         row["clip_model"] = clip_model

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
 from tasks.corpus.base import Entry, Piece, check_unique
-from tasks.corpus.listing import Root, is_version, with_suffix
+from tasks.corpus.listing import FoundFile, Root, is_version, with_suffix
 from tasks.images.decoding import MAX_BYTES
 from tasks.records import ImageError, RequestError
 
@@ -16,11 +17,17 @@ SUFFIXES = frozenset(
     [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"]
 )
 
+# `photo.mask.png` beside `photo.jpg` is that picture's mask, and no content.
+MARK = ".mask"
+
 CHANGED = "the file has changed since it was planned: run the job again, with `on_change: version` in its corpus"
 
 
 class FolderCorpus:
-    """Every file with a picture's suffix below a root; others are counted in `ignored`."""
+    """Every file with a picture's suffix below a root, but for masks beside them; others are counted in `ignored`.
+
+    A picture's version is its own: a mask that changes makes no new content (its record says which mask it had).
+    """
 
     format = "folder"
 
@@ -33,7 +40,7 @@ class FolderCorpus:
     def pieces(self, known: Mapping[str, Piece]) -> list[Piece]:
         """One piece a picture. Raises RequestError where there is none."""
         files = self.root.files()
-        pictures = with_suffix(files, SUFFIXES)
+        pictures = without_masks(with_suffix(files, SUFFIXES))
         self.ignored = len(files) - len(pictures)
         if not pictures:
             raise RequestError(
@@ -50,6 +57,17 @@ class FolderCorpus:
         if data is not None and not is_version(data, piece.version):
             data, error = None, ImageError("changed", CHANGED)
         yield Entry(piece.path, f"{self.uri}/{piece.path}", piece.version, data, error)
+
+
+def without_masks(pictures: Sequence[FoundFile]) -> list[FoundFile]:
+    """Pictures that are not the mask of one beside them."""
+    stems = {posixpath.splitext(picture.path)[0] for picture in pictures}
+
+    def is_mask(picture: FoundFile) -> bool:
+        stem, mark = posixpath.splitext(posixpath.splitext(picture.path)[0])
+        return mark.lower() == MARK and stem in stems
+
+    return [picture for picture in pictures if not is_mask(picture)]
 
 
 def read_picture_file(root: Root, path: str, size: int) -> tuple[bytes | None, ImageError | None]:

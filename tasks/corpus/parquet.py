@@ -97,12 +97,12 @@ class ParquetCorpus:
         path = value.get("path") if isinstance(value, dict) else None
         error = None
         if data is None:
-            data, error = self._outside(piece, path) if path else (None, _empty())
+            data, error = self.read_outside(piece.path, path) if path else (None, _empty())
         return Entry(content_id, self._uri(content_id), piece.version, data, error, row)
 
-    def _outside(self, piece: Piece, path: str) -> tuple[bytes | None, ImageError | None]:
-        """A picture that the table only points to: beside the table, or below the root, never elsewhere."""
-        places = (posixpath.join(posixpath.dirname(piece.path), path), path)
+    def read_outside(self, table: str, path: str) -> tuple[bytes | None, ImageError | None]:
+        """A picture that a table only points to: beside the table, or below the root, never elsewhere."""
+        places = (posixpath.join(posixpath.dirname(table), path), path)
         for place in map(posixpath.normpath, places):
             if place.startswith(("/", "../")) or "://" in path:
                 continue
@@ -165,6 +165,11 @@ def find_image_column(schema: pa.Schema, wanted: str | None, uri: str) -> str:
     if found:
         raise RequestError(f"{uri} has several picture columns: set `image` to one of {', '.join(found)}.")
     raise RequestError(f"{uri} has no binary column of pictures, only {columns}: name another corpus.")
+
+
+def is_picture_type(kind: pa.DataType) -> bool:
+    """Whether a column of this type can hold encoded pictures."""
+    return _is_binary(kind) or _is_picture_struct(kind)
 
 
 def _is_binary(kind: pa.DataType) -> bool:

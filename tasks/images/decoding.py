@@ -121,6 +121,22 @@ def read_picture(data: bytes, settings: ImageSettings) -> Picture:
     return Picture(shape(np.array(scaled), settings), source_width, source_height)
 
 
+def decode_levels(data: bytes, indices: bool = False) -> Pixels:
+    """Decode a picture to grey levels at its own size, upright: uint8 HW.
+
+    With `indices` a picture with a palette gives its entries' numbers, as label maps have them. Raises as `decode`.
+    """
+    image = _open(data)
+    orientation = _orientation(image)
+    _load(image)
+    if image.format == "TIFF":
+        orientation = 1
+    grey = image if indices and image.mode == "P" else _to_rgb(image).convert("L")
+    if orientation in _TRANSPOSITIONS:
+        grey = grey.transpose(_TRANSPOSITIONS[orientation])
+    return np.array(grey)
+
+
 def _open(data: bytes) -> Image.Image:
     """Read the header alone, and refuse by what it says."""
     if not data:

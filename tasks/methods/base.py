@@ -14,23 +14,24 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Reference:
-    """One picture (float32 RGB in [0, 1]) or one text that a style is made of, and its weight (> 0).
-
-    `mask_HW` in [0, 1] says where in a content the reference counts, of any size: it is stretched over the content.
-    """
+    """One picture (float32 RGB in [0, 1]) or one text that a style is made of, and its weight (> 0)."""
 
     weight: float = 1.0
     image_CHW: Tensor | None = None
     text: str | None = None
-    mask_HW: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Style:
-    """A name and its references, loaded; what `represent` reads."""
+    """A name and its references, loaded; what `represent` reads.
+
+    A composite style's references have regions of their own in each content: what a representation keeps of one must
+    not be mixed into another's.
+    """
 
     name: str
     references: tuple[Reference, ...]
+    composite: bool = False
 
     def weights(self) -> list[float]:
         """Weights of the references, summing to 1."""
@@ -68,14 +69,31 @@ class Content:
 
 @dataclass(frozen=True)
 class Pairs:
-    """For each of P outputs: a content row, an index into the representations, and a seed (63 bits)."""
+    """For each of P outputs: a content row, an index into the representations, and a seed (63 bits).
+
+    `regions`, where any output has some, holds for each a shares_RHW or None: how much each of the R references of a
+    composite style counts at every pixel of the content; shares sum to 1 over R and have the weights in them. Outputs
+    that share regions share the tensor.
+    """
 
     contents: Sequence[int]
     representations: Sequence[int]
     seeds: Sequence[int]
+    regions: Sequence[Tensor | None] = ()
 
     def __len__(self) -> int:
         return len(self.contents)
+
+    def pick(self, places: Sequence[int]) -> Pairs:
+        """The pairs at these places, in that order."""
+        columns = (self.contents, self.representations, self.seeds)
+        contents, representations, seeds = ([column[place] for place in places] for column in columns)
+        regions = [self.regions[place] for place in places] if self.regions else ()
+        return Pairs(contents, representations, seeds, regions)
+
+    def composites(self) -> list[int]:
+        """Places of the pairs that have regions."""
+        return [place for place, shares_RHW in enumerate(self.regions) if shares_RHW is not None]
 
 
 class Method(Protocol):

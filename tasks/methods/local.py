@@ -17,7 +17,7 @@ from tasks.images.padding import crop_back, pad_to_stride
 from tasks.methods.base import Content, Pairs, Representation, Style
 from tasks.methods.local_settings import LocalSettings
 from tasks.methods.pictures import Pictures, from_bytes, to_bytes
-from tasks.methods.regions import keep_masks, weigh_positions
+from tasks.methods.regions import rows_of, weigh_positions
 
 Prepared = Mapping[str, Tensor]  # of one style picture: keys, values, statistics, ...
 Prepare = Callable[[Representation], list[Prepared]]
@@ -32,10 +32,11 @@ class Backbone(Protocol):
     def prepare(self, picture_13HW: Tensor) -> dict[str, Tensor]:
         """What depends on a style picture alone; sides of at least two strides."""
 
-    def render(self, content: Mapping[str, Tensor], styles: Sequence[Prepared], weights_1Rhw: Tensor) -> Tensor:
+    def render(self, content: Mapping[str, Tensor], styles: Sequence[Prepared], weights_PRhw: Tensor) -> Tensor:
         """All contents in one style of R prepared pictures: images_PChw, not clamped.
 
-        Weights sum to 1 over R at every position; 1R11 where they are the same everywhere.
+        Weights sum to 1 over R at every position; 1R11 where they are the same everywhere, 1Rhw where they are the
+        same for all contents.
         """
 
     def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class LocalMethod:
 
     @torch.inference_mode()
     def represent(self, styles: Sequence[Style]) -> list[Representation]:
-        """`picture<k>` (uint8, 3HW) of reference k, `painted<k>` where it is a text; `weights`, and masks if any.
+        """`picture<k>` (uint8, 3HW) of reference k, `painted<k>` where it is a text; `weights`.
 
         Keys and values of attention are not stored: 44 MB a picture of 512x512 for the published AdaAttN.
         """
@@ -77,10 +78,13 @@ class LocalMethod:
         for index in dict.fromkeys(pairs.representations):
             places = [place for place, of in enumerate(pairs.representations) if of == index]
             styles = self.prepared.get(reps[index], self._prepare)
-            weights_1Rhw = weigh_positions(reps[index].tensors, size, self.settings.stride, self.device)
+            regions = pairs.pick(places).regions
+            weights_PRhw = weigh_positions(
+                reps[index].tensors["weights"], regions, size, self.settings.stride, self.device
+            )
             for part in split_rows(len(places), size[0] * size[1], self.device):
                 rows = torch.tensor([pairs.contents[place] for place in places[part]])
-                rendered_PChw = self.backbone.render(content.rows(rows).tensors, styles, weights_1Rhw)
+                rendered_PChw = self.backbone.render(content.rows(rows).tensors, styles, rows_of(weights_PRhw, part))
                 for place, image_CHW in zip(places[part], crop_back(rendered_PChw, *size), strict=True):
                     images[place] = image_CHW
         return torch.stack(images).clamp_(0, 1)
@@ -92,7 +96,7 @@ class LocalMethod:
             for index, reference in enumerate(style.references)
             if reference.text is None
         }
-        return Representation(pictures | painted | keep_masks(style), texts)
+        return Representation(pictures | painted | {"weights": torch.tensor(style.weights())}, texts)
 
     def _prepare(self, rep: Representation) -> list[Prepared]:
         """Each reference's picture through the networks, short sides mirrored to two strides."""

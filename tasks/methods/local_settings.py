@@ -17,7 +17,6 @@ class LocalSettings(PictureSettings):
 
     render_reads: ClassVar[frozenset[str]] = frozenset({"encoder", "strength", "token_seed"})
     resource_fields: ClassVar[frozenset[str]] = frozenset({"attention_megabytes", "cache_megabytes"})
-    accepts_masks: ClassVar[bool] = True
 
     token_seed: int = Field(
         default=6666, ge=0, lt=2**63, description="Seed of the subset of a style's tokens, where they are too many."

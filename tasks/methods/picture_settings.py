@@ -20,6 +20,7 @@ class PictureSettings(Settings):
     render_reads: ClassVar[frozenset[str]] = frozenset({"encoder", "strength"})
     text_fields: ClassVar[frozenset[str]] = frozenset({"texts"})
     accepts_texts: ClassVar[bool] = True
+    accepts_masks: ClassVar[bool] = True
 
     small_weights: ClassVar[str]  # of `small`, where none are named
     how_to_get_vgg: ClassVar[str]  # a sentence for those who name `vgg` without weights

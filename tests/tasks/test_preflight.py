@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -24,6 +26,7 @@ from tasks.preflight import (
     settle_format,
 )
 from tasks.records import RequestError
+from tasks.regions.settings import RegionSettings
 from tasks.store import RepresentationStore
 from tasks.styles import ReferenceSettings, StyleSettings
 
@@ -67,9 +70,44 @@ def test_a_text_for_a_method_of_pictures_is_refused(monkeypatch: pytest.MonkeyPa
         prepare_styles([style(text="black ink")], AdainSettings())
 
 
-def test_a_mask_is_refused_by_a_method_that_styles_a_picture_as_a_whole(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"mask.*adain.*style_kernel"):
-        prepare_styles([style(image="a.png", mask={"rows": 2})], AdainSettings())
+def test_regions_are_refused_by_a_method_that_styles_a_picture_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AdainSettings, "accepts_masks", False)
+    references = (ReferenceSettings(image="a.png"), ReferenceSettings(image="b.png"))
+    for style_of_two in (
+        style(image="a.png", mask={"rows": 2}),
+        StyleSettings(name="one", references=references, regions=RegionSettings(rings=2)),
+    ):
+        with pytest.raises(RequestError, match=r"'one' has regions.*adain.*style_kernel"):
+            prepare_styles([style_of_two], AdainSettings())
+
+
+@pytest.mark.parametrize(
+    ("regions", "corpus", "reason"),
+    [
+        ({"masks": "nowhere"}, "photos", r"folder of masks .*nowhere does not exist"),
+        ({"masks": "photos/masks"}, "photos", r"lies in the corpus"),
+        ({"masks": "beside"}, "table", r"masks lie beside pictures in a folder"),
+        ({"column": "shape"}, "table", r"no column of masks 'shape'; .*: mask, width"),
+        ({"column": "width"}, "table", r"the column 'width' holds no pictures"),
+        ({"column": "mask"}, "photos", r"no column of masks 'mask'; .*: none"),
+    ],
+    ids=str,
+)
+def test_masks_that_the_corpus_cannot_have_are_refused(
+    art: Path, tmp_path: Path, regions: dict[str, str], corpus: str, reason: str
+) -> None:
+    (tmp_path / "photos/masks").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos/a.jpg")
+    (tmp_path / "table").mkdir()
+    columns = {"image": [{"bytes": b"", "path": ""}], "mask": [b""], "width": [3]}
+    pq.write_table(pa.table(columns), tmp_path / "table/a.parquet")
+    if "masks" in regions and regions["masks"] != "beside":
+        regions = {"masks": str(tmp_path / regions["masks"])}
+    pictures = tuple(ReferenceSettings(image=str(art / name)) for name in ("wave.jpg", "Night.PNG"))
+    both = StyleSettings(name="both", references=pictures, regions=RegionSettings(**regions))
+    styles = prepare_styles([both], AdainSettings())
+    with pytest.raises(RequestError, match=rf"'both': .*{reason}"):
+        settle_format(CorpusSettings(uri=str(tmp_path / corpus)), styles)
 
 
 def test_a_text_needs_a_model_that_can_be_had(tmp_path: Path) -> None:

@@ -204,7 +204,8 @@ def test_a_mask_is_part_of_a_style_wherever_it_lies(folder: Path) -> None:
         freeze(folder, {"image": "wave.png", "mask": str(folder / f"{side}.png")}) for side in ("left", "right")
     )
     assert len({plain.digest, left.digest, right.digest}) == 3
-    assert len({plain.representation, left.representation, right.representation}) == 3
+    # Where references count is no matter of what is computed from them, once they are kept apart.
+    assert left.representation == right.representation != plain.representation
     shutil.copy(folder / "left.png", folder / "copy.png")
     assert freeze(folder, {"image": "wave.png", "mask": str(folder / "copy.png")}).digest == left.digest
     check_unchanged([left])
@@ -221,3 +222,62 @@ def test_a_cell_of_a_grid_is_part_of_a_style(folder: Path) -> None:
         StyleSettings.model_validate(
             {"name": "x", "references": [{"image": "a.png", "mask": {"rows": 2, "columns": 2, "row": 2}}]}
         )
+
+
+def lay_out(folder: Path, **regions: Any) -> PlannedStyle:
+    references = [{"image": str(folder / name)} for name in ("wave.png", "ink.png")]
+    style = StyleSettings.model_validate({"name": "both", "references": references, "regions": regions})
+    return plan_style(style, AdainSettings(weights=str(folder / "weights-1.safetensors")))
+
+
+def test_a_layout_is_part_of_a_style_and_not_of_its_representation(folder: Path) -> None:
+    layouts: list[dict[str, Any]] = [
+        {"grid": [2, 2]},
+        {"grid": [1, 2]},
+        {"grid": [2, 2], "feather": 0.2},
+        {"stripes": 2},
+        {"stripes": 2, "direction": "diagonal"},
+        {"rings": 2},
+        {"sectors": 2},
+        {"foreground": True},
+        {"masks": "beside"},
+        {"masks": "/one/skies"},
+        {"masks": "/one/people"},
+        {"masks": "beside", "labels": [7]},
+        {"column": "mask"},
+    ]
+    styles = [lay_out(folder, **layout) for layout in layouts]
+    assert len({style.digest for style in styles}) == len(styles)
+    assert len({style.representation for style in styles}) == 1
+    assert lay_out(folder, masks="/another/skies/").digest == styles[9].digest  # data may move
+    assert lay_out(folder, grid=(2, 2), feather=0.05).digest == styles[0].digest
+    again = PlannedStyle.model_validate_json(styles[11].model_dump_json())
+    assert again == styles[11]
+    assert again.is_composite
+
+
+@pytest.mark.parametrize(
+    ("regions", "count", "reason"),
+    [
+        ({}, 2, "name one of grid"),
+        ({"grid": [2, 2], "rings": 2}, 2, "not grid and rings"),
+        ({"rings": 2}, 1, "name two or more"),
+        ({"foreground": True}, 3, "3 references have only 2 regions"),
+        ({"grid": [1, 2]}, 3, "3 references have only 2 regions"),
+        ({"rings": 2, "direction": "diagonal"}, 2, "belongs to `stripes`"),
+        ({"rings": 2, "labels": [1, 2]}, 2, "belong to `masks`"),
+        ({"masks": "beside", "labels": [1]}, 3, "a value for each reference"),
+        ({"stripes": 65}, 2, "less than or equal to 64"),
+    ],
+    ids=str,
+)
+def test_a_layout_that_cannot_be_is_refused(regions: dict[str, Any], count: int, reason: str) -> None:
+    references = [{"text": f"style {number}"} for number in range(count)]
+    with pytest.raises(ValueError, match=reason):
+        StyleSettings.model_validate({"name": "x", "references": references, "regions": regions})
+
+
+def test_regions_and_masks_of_references_do_not_go_together() -> None:
+    references = [{"image": "a.png", "mask": {"rows": 2}}, {"image": "b.png"}]
+    with pytest.raises(ValueError, match="not both"):
+        StyleSettings.model_validate({"name": "x", "references": references, "regions": {"rings": 2}})

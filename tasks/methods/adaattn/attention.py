@@ -66,7 +66,7 @@ class TokenAttention(nn.Module):
         queries_NDHW: Tensor,
         pictures: Sequence[Tokens],
         how: Attending,
-        weights_1RHW: Tensor | None = None,
+        weights_PRHW: Tensor | None = None,
     ) -> Tensor:
         """A content's normalised features and its `query`, in the style of R pictures' tokens, NCHW, float32.
 
@@ -81,10 +81,11 @@ class TokenAttention(nn.Module):
         thresholds_BQR = threshold_pictures(queries_BQD, pictures, how.gate) if how.gate else None
         union, counts = join(pictures), [tokens.keys.shape[1] for tokens in pictures]
         keys_BKD = union.keys
-        if weights_1RHW is not None and len(pictures) > 1:
-            logs_1QR = log_weights(to_tokens(weights_1RHW)).repeat(1, rows, 1)
-            queries_BQD, keys_BKD = weigh_regions(queries_BQD, keys_BKD, logs_1QR, counts)
-            thresholds_BQR = None if thresholds_BQR is None else thresholds_BQR + logs_1QR
+        if weights_PRHW is not None and len(pictures) > 1:
+            logs_PQR = log_weights(to_tokens(weights_PRHW)).expand(rows, -1, -1)
+            logs_BQR = logs_PQR.reshape(len(queries_BQD), -1, len(pictures))
+            queries_BQD, keys_BKD = weigh_regions(queries_BQD, keys_BKD, logs_BQR, counts)
+            thresholds_BQR = None if thresholds_BQR is None else thresholds_BQR + logs_BQR
         options = {"thresholds_BQ": thresholds_BQR, "counts": counts, "memory": how.memory}
         moments = attend_statistics(queries_BQD, keys_BKD, union.values, epsilon=how.epsilon, **options)
         mean_NCHW, deviation_NCHW = (

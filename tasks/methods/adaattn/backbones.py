@@ -47,12 +47,12 @@ class AdaAttnBackbone:
         return named
 
     def render(
-        self, content: Mapping[str, Tensor], styles: Sequence[Mapping[str, Tensor]], weights_1Rhw: Tensor
+        self, content: Mapping[str, Tensor], styles: Sequence[Mapping[str, Tensor]], weights_PRhw: Tensor
     ) -> Tensor:
         """All contents in one style of R prepared pictures: images_PChw, not clamped."""
         levels = [read_content(content, level) for level in self.network.levels]
         pictures = [[read_style(style, level) for level in self.network.levels] for style in styles]
-        transferred = self.network.transfer(levels, pictures, self.how, weights_1Rhw)
+        transferred = self.network.transfer(levels, pictures, self.how, weights_PRhw)
         return self.network.decode(self.weaken(levels, transferred))
 
     def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:

@@ -70,15 +70,15 @@ class AdaAttnNetwork(ABC, nn.Module):
         content: Sequence[ContentLevel],
         pictures: Sequence[Sequence[Tokens]],
         how: Attending,
-        weights_1Rhw: Tensor | None = None,
+        weights_PRhw: Tensor | None = None,
     ) -> list[Tensor]:
         """Contents in one style of R pictures, NCHW a level; weights are those of tasks/methods/local.py."""
         transferred = []
         for index, (level, own) in enumerate(zip(self.levels, content, strict=True)):
             height, width = own.normalised.shape[2:]
-            weights_1RHW = None if weights_1Rhw is None else shrink_weights(weights_1Rhw, (height, width))
+            weights_PRHW = None if weights_PRhw is None else shrink_weights(weights_PRhw, (height, width))
             tokens = [picture[index] for picture in pictures]
-            transferred.append(self.attention_at(level)(own.normalised, own.queries, tokens, how, weights_1RHW))
+            transferred.append(self.attention_at(level)(own.normalised, own.queries, tokens, how, weights_PRHW))
         return transferred
 
     @abstractmethod

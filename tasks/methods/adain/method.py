@@ -19,13 +19,17 @@ from tasks.methods.adain.coral import Colors, measure_colors, recolor
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.adain.small import transfer_statistics
 from tasks.methods.adain.transfer import (
+    mix_by_position,
     mix_statistics,
     pick_rows,
     scale_and_shift,
+    spread_like,
     stack_statistics,
+    weigh_references,
 )
 from tasks.methods.base import Content, Pairs, Representation, Style
 from tasks.methods.pictures import Pictures, from_bytes, to_bytes
+from tasks.methods.regions import shrink_weights, weigh_positions
 
 
 def open_method(settings: AdainSettings, device: str = "cpu") -> AdaIn:
@@ -47,9 +51,10 @@ class AdaIn:
     def represent(self, styles: Sequence[Style]) -> list[Representation]:
         """`mean0`, `deviation0`, ...: float32, C each, mixed over the references by weight.
 
-        With `preserve_color` statistics depend on the content, so that the pictures themselves are kept:
-        `picture0`, ... (uint8, 3HW), and their `weights`. The picture painted for reference k, a text, is kept as
-        `painted<k>` (uint8, 3HW), with the text in the metadata.
+        Of a composite style RC each, a row for each reference, and their `weights`. With `preserve_color` statistics
+        depend on the content, so that the pictures themselves are kept: `picture0`, ... (uint8, 3HW), and their
+        `weights`. The picture painted for reference k, a text, is kept as `painted<k>` (uint8, 3HW), with the text in
+        the metadata.
         """
         self.pictures.paint(styles)
         return [self._represent(style) for style in styles]
@@ -77,6 +82,16 @@ class AdaIn:
     @torch.inference_mode()
     def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
         """Stylize: images_PCHW in [0, 1]. AdaIN draws no noise: the seeds change nothing."""
+        composites = pairs.composites()
+        if not composites:
+            return self._render(content, reps, pairs)
+        plain = [place for place in range(len(pairs)) if place not in composites]
+        groups = [places for places in (composites, plain) if places]
+        images_PCHW = torch.cat([self._render(content, reps, pairs.pick(places)) for places in groups])
+        return images_PCHW[torch.tensor(composites + plain).argsort().to(self.device)]
+
+    def _render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
+        """Pairs that all have regions, or none of them."""
         features = self.transfer(content, reps, pairs)
         parts = split_rows(len(pairs), content.height * content.width, self.device)
         images_PChw = torch.cat([self.backbone.decode([level[part] for level in features]) for part in parts])
@@ -87,11 +102,11 @@ class AdaIn:
         strength = self.settings.strength
         own = read_statistics(content.tensors)
         features = []
-        for depth, (mean_PC, deviation_PC) in enumerate(self._statistics(content, reps, pairs)):
-            own_mean_PC, own_deviation_PC = (statistics[list(pairs.contents)] for statistics in own[depth])
+        for depth, (mean, deviation) in enumerate(self._statistics(content, reps, pairs)):
+            own_mean, own_deviation = (spread_like(moments[list(pairs.contents)], mean) for moments in own[depth])
             normalised = pick_rows(content.tensors[f"normalised{depth}"], pairs.contents)
-            gain_PC = own_deviation_PC.lerp(deviation_PC, strength)
-            features.append(scale_and_shift(normalised, gain_PC, own_mean_PC.lerp(mean_PC, strength)))
+            gain = own_deviation.lerp(deviation, strength)
+            features.append(scale_and_shift(normalised, gain, own_mean.lerp(mean, strength)))
         return features
 
     def _prepare(self, images_NCHW: Tensor) -> Tensor:
@@ -102,12 +117,16 @@ class AdaIn:
     def _represent(self, style: Style) -> Representation:
         kept, texts = self.pictures.kept(style)
         pictures = [self.pictures.load(reference) for reference in style.references]
+        weights = {"weights": torch.tensor(style.weights())}
         if self.settings.preserve_color:
             kept |= {f"picture{i}": to_bytes(picture_3HW) for i, picture_3HW in enumerate(pictures)}
-            return Representation(kept | {"weights": torch.tensor(style.weights())}, texts)
+            return Representation(kept | weights, texts)
         measured = [self._measure(picture_3HW) for picture_3HW in pictures]
-        mixed = name_statistics(mix_statistics(measured, style.weights()))
-        return Representation({name: tensor.cpu() for name, tensor in mixed.items()} | kept, texts)
+        if style.composite:
+            named = name_statistics(stack_statistics(measured, torch.device("cpu"))) | weights
+        else:
+            named = name_statistics(mix_statistics(measured, style.weights()))
+        return Representation({name: tensor.cpu() for name, tensor in named.items()} | kept, texts)
 
     def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
         """Row n of the contents in the style of picture n, at full strength; gradients pass to the pictures."""
@@ -123,16 +142,36 @@ class AdaIn:
         return [(mean_1C[0], deviation_1C[0]) for mean_1C, deviation_1C in depths]
 
     def _statistics(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Statistics:
-        """The statistics to give each pair, PC at every depth; equal pairs are worked out once."""
+        """The statistics to give each pair at every depth: PC, PCHW where they have regions; equal pairs once."""
         wanted = list(zip(pairs.contents, pairs.representations, strict=True))
         known = {(row, index): self._statistics_of(content, row, reps[index]) for row, index in set(wanted)}
-        return stack_statistics([known[pair] for pair in wanted], self.device)
+        if not pairs.composites():
+            return stack_statistics([weigh_references(*known[pair]) for pair in wanted], self.device)
+        mixed = [
+            self._spread(content, reps[pair[1]], known[pair][0], shares_RHW)
+            for pair, shares_RHW in zip(wanted, pairs.regions, strict=True)
+        ]
+        return stack_statistics(mixed, self.device)
 
-    def _statistics_of(self, content: Content, row: int, rep: Representation) -> Statistics:
-        """Statistics to transfer: the representation's, or its pictures' in the colours of the content."""
-        if "weights" not in rep.tensors:
-            return read_statistics(rep.tensors)
+    def _spread(
+        self, content: Content, rep: Representation, references: Statistics, shares_RHW: Tensor | None
+    ) -> Statistics:
+        """Statistics of a pair's references, RC, mixed at every position of each depth: CHW."""
+        size, stride = (content.height, content.width), self.settings.stride
+        shares_1Rhw = weigh_positions(rep.tensors["weights"], [shares_RHW], size, stride, self.device)
+        maps = [content.tensors[f"normalised{depth}"] for depth in range(len(references))]
+        shares = [shrink_weights(shares_1Rhw, (m.shape[2], m.shape[3]))[0] for m in maps]
+        return mix_by_position(references, shares)
+
+    def _statistics_of(self, content: Content, row: int, rep: Representation) -> tuple[Statistics, Sequence[float]]:
+        """Statistics to transfer, C, or RC of R references with their weights.
+
+        The representation's, or its pictures' in the colours of the content.
+        """
+        weights = rep.tensors["weights"].tolist() if "weights" in rep.tensors else []
+        if "picture0" not in rep.tensors:
+            return read_statistics(rep.tensors), weights
         colors = Colors(*(content.tensors[f"color_{name}"][row] for name in ("mean", "deviation", "root")))
-        weights = rep.tensors["weights"].tolist()
         pictures = [from_bytes(rep.tensors[f"picture{i}"].to(self.device)) for i in range(len(weights))]
-        return mix_statistics([self._measure(recolor(picture, colors)) for picture in pictures], weights)
+        measured = [self._measure(recolor(picture, colors)) for picture in pictures]
+        return stack_statistics(measured, self.device), weights

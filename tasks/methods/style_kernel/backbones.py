@@ -53,12 +53,12 @@ class StyleKernelBackbone:
         return {"keys": keys_1KD, "values": values_1KC} | name_statistics(style.statistics)
 
     def render(
-        self, content: Mapping[str, Tensor], styles: Sequence[Mapping[str, Tensor]], weights_1Rhw: Tensor
+        self, content: Mapping[str, Tensor], styles: Sequence[Mapping[str, Tensor]], weights_PRhw: Tensor
     ) -> Tensor:
         """All contents in one style: the kernels and the statistics of its pictures mixed at every position."""
         contents, pictures = read_content(content), [read_style(style) for style in styles]
-        kernels = self.mix_kernels(contents, pictures, weights_1Rhw)
-        statistics = self.mix_statistics(contents, pictures, weights_1Rhw)
+        kernels = self.mix_kernels(contents, pictures, weights_PRhw)
+        statistics = self.mix_statistics(contents, pictures, weights_PRhw)
         features = self.network.stylize(contents, kernels, statistics, self.switches)
         return self.network.decode(self.weaken(contents, features))
 
@@ -71,7 +71,7 @@ class StyleKernelBackbone:
         return images_NCHW.clamp(0, 1)
 
     def mix_kernels(
-        self, content: ContentFeatures, pictures: Sequence[StyleFeatures], weights_1Rhw: Tensor
+        self, content: ContentFeatures, pictures: Sequence[StyleFeatures], weights_PRhw: Tensor
     ) -> list[list[Kernels]]:
         """Each layer of each convolved depth: at every position the weighted mean of the pictures' kernels."""
         memory = self.settings.attention_megabytes * 1_000_000
@@ -80,22 +80,22 @@ class StyleKernelBackbone:
         if len(made) == 1:
             return made[0]
         height, width = content.queries.shape[2:]
-        weights_1RHW = shrink_weights(weights_1Rhw, (height, width))
+        weights_PRHW = shrink_weights(weights_PRhw, (height, width))
         weighed = [
-            [[layer.weigh(weights_1RHW[:, r : r + 1]) for layer in layers] for layers in depths]
+            [[layer.weigh(weights_PRHW[:, r : r + 1]) for layer in layers] for layers in depths]
             for r, depths in enumerate(made)
         ]
         return [[reduce(add, same) for same in zip(*layers, strict=True)] for layers in zip(*weighed, strict=True)]
 
     def mix_statistics(
-        self, content: ContentFeatures, pictures: Sequence[StyleFeatures], weights_1Rhw: Tensor
+        self, content: ContentFeatures, pictures: Sequence[StyleFeatures], weights_PRhw: Tensor
     ) -> Statistics:
         """Weighted means of the pictures' means and deviations, at every position of each decoded depth."""
         mixed = []
         for depth, maps_NCHW in enumerate(content.normalised):
             moments = [picture.statistics[depth] for picture in pictures]
-            weights_1RHW = shrink_where_spread(weights_1Rhw, (maps_NCHW.shape[2], maps_NCHW.shape[3]))
-            means, deviations = (mix(list(kind), weights_1RHW) for kind in zip(*moments, strict=True))
+            weights_PRHW = shrink_where_spread(weights_PRhw, (maps_NCHW.shape[2], maps_NCHW.shape[3]))
+            means, deviations = (mix(list(kind), weights_PRHW) for kind in zip(*moments, strict=True))
             mixed.append((means, deviations))
         return mixed
 
@@ -108,15 +108,15 @@ class StyleKernelBackbone:
         return [mine.lerp(stylized, strength) for mine, stylized in zip(own, features, strict=True)]
 
 
-def shrink_where_spread(weights_1Rhw: Tensor, size: tuple[int, int]) -> Tensor:
-    """The weights at the positions of a feature map; 1R11, the same everywhere, as they are."""
-    return weights_1Rhw if weights_1Rhw.shape[2:] == (1, 1) else shrink_weights(weights_1Rhw, size)
+def shrink_where_spread(weights_PRhw: Tensor, size: tuple[int, int]) -> Tensor:
+    """The weights at the positions of a feature map; PR11, the same everywhere, as they are."""
+    return weights_PRhw if weights_PRhw.shape[2:] == (1, 1) else shrink_weights(weights_PRhw, size)
 
 
-def mix(moments: Sequence[Tensor], weights_1RHW: Tensor) -> Tensor:
-    """Sum over R of moments_1C11 times weights_1RHW: 1CHW, or 1C11 where weights are 1R11."""
+def mix(moments: Sequence[Tensor], weights_PRHW: Tensor) -> Tensor:
+    """Sum over R of moments_1C11 times weights_PRHW: PCHW, or 1C11 where weights are 1R11."""
     stacked_RC = torch.cat(list(moments)).flatten(1)
-    return torch.einsum("rc,xrhw->xchw", stacked_RC, weights_1RHW.to(stacked_RC.dtype))
+    return torch.einsum("rc,prhw->pchw", stacked_RC, weights_PRHW.to(stacked_RC.dtype))
 
 
 def read_content(tensors: Mapping[str, Tensor]) -> ContentFeatures:

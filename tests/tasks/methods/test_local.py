@@ -10,9 +10,8 @@ from torch import Tensor
 
 from tasks.methods.base import Pairs, Reference, Representation, Style
 from tasks.methods.local import LocalMethod, Prepared, PreparedStyles
-from tasks.methods.regions import draw_cell
 from tasks.methods.settings import open_method
-from tests.tasks.methods.conftest import METHODS, picture, stripes
+from tests.tasks.methods.conftest import METHODS, picture
 
 LOCAL = ("adaattn-small", "style-kernel-small", "style-kernel-vgg", "adaattn-vgg")
 
@@ -66,8 +65,8 @@ class Weights:
     def prepare(self, picture_13HW: Tensor) -> dict[str, Tensor]:
         return {"picture": picture_13HW}
 
-    def render(self, content: Mapping[str, Tensor], styles: Sequence[Prepared], weights_1Rhw: Tensor) -> Tensor:
-        return weights_1Rhw[:, :1].expand_as(content["images"])
+    def render(self, content: Mapping[str, Tensor], styles: Sequence[Prepared], weights_PRhw: Tensor) -> Tensor:
+        return weights_PRhw[:, :1].expand_as(content["images"])
 
     def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
         return contents_NCHW
@@ -80,28 +79,13 @@ def method(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return opened
 
 
-def render(method: LocalMethod, style: Style, image_13HW: Tensor) -> Tensor:
-    return method.render(method.encode(image_13HW), method.represent([style]), Pairs([0], [0], [0]))
-
-
-def test_masks_are_stretched_over_each_content(method: LocalMethod) -> None:
+def test_regions_reach_the_networks_output_by_output(method: LocalMethod) -> None:
     shown = LocalMethod(method.settings, Weights(), torch.device("cpu"))
-    masks = [draw_cell((1, 2), (0, column), 0.0) for column in range(2)]
-    style = Style("s", tuple(Reference(1.0, picture(20, 20, seed)[0], mask_HW=m) for seed, m in enumerate(masks)))
-    for size in ((40, 60), (33, 21)):
-        share = render(shown, style, torch.zeros(1, 3, *size))
-        assert share.shape == (1, 3, *size)
-        assert share[..., : size[1] // 2 - 1].min() > 0.99
-        assert share[..., size[1] // 2 + 2 :].max() < 0.01
-
-
-def test_each_region_looks_like_its_own_style(method: LocalMethod) -> None:
-    """Far from the seam a picture in two regions is nearer to the region's style than to the other's."""
-    image = picture(32, 128, seed=9)
-    pictures = [picture(40, 48, seed=1)[0], stripes(56, 40)]
-    masks = [draw_cell((1, 2), (0, column), 0.0) for column in range(2)]
-    both = Style("b", tuple(Reference(1.0, p, mask_HW=m) for p, m in zip(pictures, masks, strict=True)))
-    together = render(method, both, image)
-    left, right = (render(method, Style("s", (Reference(1.0, p),)), image) for p in pictures)
-    for part, near, far in ((..., slice(0, 40)), left, right), ((..., slice(-40, None)), right, left):
-        assert (together - near)[part].abs().mean() < 0.5 * (together - far)[part].abs().mean()
+    style = Style("s", tuple(Reference(1.0, picture(20, 20, seed)[0]) for seed in range(2)), composite=True)
+    left = (torch.arange(60) < 30).float().expand(40, 60)
+    shares = torch.stack([left, 1 - left])
+    pairs = Pairs([0, 1, 0], [0, 0, 0], [0, 0, 0], [shares, shares.flip(0), None])
+    share = shown.render(shown.encode(torch.zeros(2, 3, 40, 60)), shown.represent([style]), pairs)
+    assert torch.equal(share[0], left.expand(3, 40, 60))
+    assert torch.equal(share[1], 1 - share[0])
+    assert torch.equal(share[2], torch.full((3, 40, 60), 0.5))

@@ -1,4 +1,4 @@
-"""Where references count: weights and masks at every position of a content."""
+"""Several styles on one picture, for every method that has regions; and the weights of positions behind it."""
 
 from __future__ import annotations
 
@@ -7,75 +7,125 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from tasks.methods.base import Reference, Style
-from tasks.methods.regions import draw_cell, keep_masks, shrink_weights, weigh_positions
+from tasks.methods.base import Method, Pairs, Reference, Representation, Style
+from tasks.methods.regions import blend_pictures, rows_of, shrink_weights, weigh_positions
+from tasks.methods.settings import MethodSettings
+from tests.tasks.methods.conftest import picture, stripes, style
 
 CPU = torch.device("cpu")
-PICTURE = torch.zeros(3, 8, 8)
+WEIGHTS = torch.tensor([0.25, 0.75])
+FIRST, SECOND = picture(48, 64, seed=1)[0], stripes(56, 40)
 
 
-def weigh(*references: tuple[float, Tensor | None], size: tuple[int, int] = (16, 24)) -> Tensor:
-    style = Style("s", tuple(Reference(weight, PICTURE, mask_HW=mask) for weight, mask in references))
-    return weigh_positions(keep_masks(style), size, 8, CPU)
+def halves(height: int, width: int) -> Tensor:
+    """Shares of two references: the left half the first's, the right half the second's."""
+    left_W = (torch.arange(width) < width / 2).float().expand(height, width)
+    return torch.stack([left_W, 1 - left_W])
 
 
-def halves() -> tuple[Tensor, Tensor]:
-    left = torch.zeros(4, 8)
-    left[:, :4] = 1
-    return left, 1 - left
+def weigh(*regions: Tensor | None, size: tuple[int, int] = (16, 24)) -> Tensor:
+    return weigh_positions(WEIGHTS, regions, size, 8, CPU)
 
 
-def test_without_masks_weights_are_the_same_everywhere() -> None:
-    assert_close(weigh((1.0, None), (3.0, None)), torch.tensor([0.25, 0.75]).reshape(1, 2, 1, 1))
+def test_without_regions_weights_are_the_same_everywhere() -> None:
+    assert_close(weigh(None, None), WEIGHTS.reshape(1, 2, 1, 1))
+    assert weigh().shape == (1, 2, 1, 1)
 
 
-def test_masks_give_each_reference_its_part_and_shares_sum_to_one() -> None:
-    left, right = halves()
-    weights = weigh((1.0, left), (5.0, right))
-    assert weights.shape == (1, 2, 16, 24)
-    assert_close(weights.sum(1), torch.ones(1, 16, 24))
-    assert_close(weights[0, 0, :, :8], torch.ones(16, 8))
-    assert_close(weights[0, 1, :, -8:], torch.ones(16, 8))
-
-
-def test_a_reference_without_a_mask_counts_everywhere_beside_one_that_has() -> None:
-    left, _ = halves()
-    weights = weigh((1.0, left), (1.0, None))
-    assert_close(weights[0, :, 0, 0], torch.tensor([0.5, 0.5]))
-    assert_close(weights[0, :, 0, -1], torch.tensor([0.0, 1.0]))
-
-
-def test_where_no_reference_counts_weights_decide() -> None:
-    nowhere = torch.zeros(4, 4)
-    assert_close(weigh((1.0, nowhere), (3.0, nowhere))[0, :, 5, 5], torch.tensor([0.25, 0.75]))
+def test_outputs_that_share_regions_share_weights() -> None:
+    shares = halves(16, 24)
+    assert weigh(shares, shares, shares).shape == (1, 2, 16, 24)
+    mixed = weigh(shares, None, shares.flip(2))
+    assert mixed.shape == (3, 2, 16, 24)
+    assert_close(mixed[0, :, 0, 0], torch.tensor([1.0, 0.0]))
+    assert_close(mixed[1], WEIGHTS[:, None, None].expand(2, 16, 24))
+    assert torch.equal(rows_of(mixed, slice(2, 3))[0], shares.flip(2))
+    assert len(rows_of(weigh(shares, shares), slice(1, 2))) == 1
 
 
 def test_weights_follow_the_contents_padding() -> None:
-    left, right = halves()
-    weights = weigh((1.0, left), (1.0, right), size=(11, 13))
+    weights = weigh(halves(11, 13), size=(11, 13))
     assert weights.shape == (1, 2, 16, 16)
     assert_close(weights[..., 13], weights[..., 11])  # mirrored at the content's edge
 
 
 def test_shrunk_weights_are_means_of_what_they_cover() -> None:
-    left, right = halves()
-    small = shrink_weights(weigh((1.0, left), (1.0, right)), (2, 3))
+    small = shrink_weights(weigh(halves(16, 24)), (2, 3))
     assert_close(small.sum(1), torch.ones(1, 2, 3))
-    assert_close(small[0, 0, 0, 1], torch.tensor(0.5), atol=0.05, rtol=0)
-    assert shrink_weights(weigh((1.0, None), (3.0, None)), (2, 3)).shape == (1, 2, 2, 3)
+    assert_close(small[0, 0, 0], torch.tensor([1.0, 0.5, 0.0]))
+    assert shrink_weights(weigh(None), (2, 3)).shape == (1, 2, 2, 3)
 
 
-@pytest.mark.parametrize("feather", [0.0, 0.1, 0.3])
-def test_cells_of_a_grid_cover_it_once(feather: float) -> None:
-    grid = (2, 3)
-    cells = [draw_cell(grid, (row, column), feather) for row in range(2) for column in range(3)]
-    assert_close(torch.stack(cells).sum(0), torch.ones_like(cells[0]), atol=1e-4, rtol=0)
-    height, width = cells[4].shape
-    assert cells[4][3 * height // 4, width // 2] == 1  # the middle of row 1, column 1
-    assert cells[4][0, 0] == 0
+def test_whole_pictures_are_blended_by_their_shares() -> None:
+    rendered: list[int] = []
+
+    def render(reference: int) -> Tensor:
+        rendered.append(reference)
+        return torch.full((2, 3, 4, 6), float(reference + 1))
+
+    shares = torch.zeros(2, 3, 4, 6)
+    shares[:, 0], shares[:, 2] = 0.25, 0.75  # the second reference counts nowhere
+    assert_close(blend_pictures(render, shares), torch.full((2, 3, 4, 6), 2.5))
+    assert rendered == [0, 2]
 
 
-def test_a_feather_makes_the_seam_soft() -> None:
-    hard, soft = draw_cell((1, 2), (0, 0), 0.0), draw_cell((1, 2), (0, 0), 0.25)
-    assert set(hard.unique().tolist()) <= {0.0, 1.0}
-    assert ((soft > 0) & (soft < 1)).float().mean() == pytest.approx(0.25, abs=0.01)
+@pytest.fixture(scope="module")
+def composite(settings: MethodSettings, method: Method) -> list[Representation]:
+    """A composite style of two pictures, and each of them alone."""
+    if not settings.accepts_masks:
+        pytest.skip(f"{settings.name} has no regions")
+    both = Style("both", (Reference(1.0, FIRST), Reference(3.0, SECOND)), composite=True)
+    return method.represent([both, style(FIRST), style(SECOND)])
+
+
+def render(method: Method, image_13HW: Tensor, rep: Representation, shares_RHW: Tensor | None = None) -> Tensor:
+    return method.render(method.encode(image_13HW), [rep], Pairs([0], [0], [0], [shares_RHW]))
+
+
+def test_a_reference_that_has_the_whole_content_is_alone(method: Method, composite: list[Representation]) -> None:
+    image, everywhere = picture(40, 56, seed=4), torch.ones(40, 56)
+    both, *alone = composite
+    for place, rep in enumerate(alone):
+        shares = torch.stack([everywhere * (place == 0), everywhere * (place == 1)])
+        assert_close(render(method, image, both, shares), render(method, image, rep), atol=1e-4, rtol=0)
+
+
+def test_each_half_looks_like_its_own_style(method: Method, composite: list[Representation]) -> None:
+    """Far from the seam a picture in two halves is nearer to the half's style than to the other's."""
+    image = picture(32, 128, seed=9)
+    together = render(method, image, composite[0], halves(32, 128))
+    left, right = (render(method, image, rep) for rep in composite[1:])
+    assert (left - right).abs().mean() > 1e-3
+    for part, near, far in ((slice(0, 40), left, right), (slice(-40, None), right, left)):
+        assert (together - near)[..., part].abs().mean() < 0.5 * (together - far)[..., part].abs().mean()
+
+
+def test_without_regions_a_composite_style_is_a_mixture(method: Method, composite: list[Representation]) -> None:
+    image = picture(33, 40, seed=5)
+    (mixture,) = method.represent([style(FIRST, SECOND, weights=(1.0, 3.0))])
+    assert_close(render(method, image, composite[0]), render(method, image, mixture), atol=1e-4, rtol=0)
+
+
+def test_regions_of_each_output_of_a_batch_are_its_own(method: Method, composite: list[Representation]) -> None:
+    images, shares = picture(33, 40, seed=6, count=3), halves(33, 40)
+    wholes: list[tuple[int, int, Tensor | None]] = [
+        (0, 0, shares),
+        (1, 0, shares.flip(2)),
+        (2, 1, None),
+        (0, 0, shares.flip(0)),
+        (1, 0, shares),
+    ]
+    rows, of, regions = zip(*wholes, strict=True)
+    content = method.encode(images)
+    together = method.render(content, composite, Pairs(rows, of, [0] * len(rows), regions))
+    for place, (row, index, region) in enumerate(wholes):
+        alone = render(method, images[row : row + 1], composite[index], region)
+        assert_close(together[place : place + 1], alone, atol=1 / 255, rtol=0)
+    assert (together[0] - together[3]).abs().mean() > 1e-3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 7), (40, 3000)], ids=str)
+def test_regions_of_any_size_do_no_harm(method: Method, composite: list[Representation], size: tuple[int, int]) -> None:
+    rendered = render(method, torch.ones(1, 3, *size), composite[0], halves(*size))
+    assert rendered.shape == (1, 3, *size)
+    assert bool(rendered.isfinite().all())

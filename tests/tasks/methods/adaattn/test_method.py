@@ -15,7 +15,7 @@ from tasks.methods.adaattn.backbones import AdaAttnBackbone, small_layout
 from tasks.methods.adaattn.method import open_method
 from tasks.methods.adaattn.settings import AdaattnSettings, GateSettings
 from tasks.methods.adaattn.small import SmallAdaAttN
-from tasks.methods.base import Reference, Representation, Style
+from tasks.methods.base import Pairs, Reference, Representation, Style
 from tasks.methods.local import LocalMethod
 from tasks.records import RequestError
 from tests.tasks.methods.conftest import adaattn_small, adaattn_vgg, picture, random_tensors, render_one, stripes, style
@@ -111,10 +111,11 @@ def test_a_mask_keeps_each_reference_to_its_region(adaattn: LocalMethod) -> None
     """Far from the seam, a half is what it is in that reference's style alone, but for what the decoder sees around."""
     image = picture(64, 256, seed=4)
     left = (torch.arange(256) < 128).float().expand(64, 256)
-    masked = (Reference(image_CHW=FIRST, mask_HW=left), Reference(image_CHW=SECOND, mask_HW=1 - left))
-    (rep,) = adaattn.represent([Style("halves", masked)])
-    reps = [rep, represented(adaattn, FIRST), represented(adaattn, SECOND)]
-    both, first, second = (render_one(adaattn, image, r) for r in reps)
+    references = (Reference(image_CHW=FIRST), Reference(image_CHW=SECOND))
+    (rep,) = adaattn.represent([Style("halves", references, composite=True)])
+    pairs = Pairs([0], [0], [0], [torch.stack([left, 1 - left])])
+    both = adaattn.render(adaattn.encode(image), [rep], pairs)
+    first, second = (render_one(adaattn, image, represented(adaattn, one)) for one in (FIRST, SECOND))
     assert_close(both[..., :80], first[..., :80], atol=2e-3, rtol=0)
     assert_close(both[..., -80:], second[..., -80:], atol=2e-3, rtol=0)
     assert (first - second)[..., :80].abs().mean() > 5e-3

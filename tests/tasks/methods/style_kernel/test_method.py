@@ -57,8 +57,11 @@ def backbone_of(method: LocalMethod) -> StyleKernelBackbone:
     return method.backbone
 
 
-def masked(*parts: tuple[Tensor, Tensor]) -> Style:
-    return Style("masked", tuple(Reference(image_CHW=image, mask_HW=mask) for image, mask in parts))
+def render_in_regions(method: LocalMethod, image: Tensor, first: Tensor, second: Tensor, share_HW: Tensor) -> Tensor:
+    """The first picture where its share says, the second elsewhere."""
+    both = Style("both", (Reference(image_CHW=first), Reference(image_CHW=second)), composite=True)
+    pairs = Pairs([0], [0], [0], [torch.stack([share_HW, 1 - share_HW])])
+    return method.render(method.encode(image), method.represent([both]), pairs)
 
 
 @pytest.mark.parametrize("off", [{"gated": False}, {"shuffled": False}, {"kernel": 3}, {"kernel": 1}], ids=str)
@@ -104,8 +107,8 @@ def test_a_mask_gives_each_side_its_own_style(method: LocalMethod) -> None:
     """Far from the border each half is what its picture alone would make of it."""
     image, first, second = picture(64, 256, seed=4), picture(48, 64, seed=1)[0], stripes(56, 40)
     left = (torch.arange(256) < 128).float().expand(64, 256)
-    halves, one, other = method.represent([masked((first, left), (second, 1 - left)), style(first), style(second)])
-    both, at_left, at_right = (render_one(method, image, rep) for rep in (halves, one, other))
+    both = render_in_regions(method, image, first, second, left)
+    at_left, at_right = (render_one(method, image, rep) for rep in method.represent([style(first), style(second)]))
     assert_close(both[..., :64], at_left[..., :64], atol=1e-4, rtol=0)
     assert_close(both[..., 192:], at_right[..., 192:], atol=1e-4, rtol=0)
     assert (at_left - at_right).abs().mean() > 0.01
@@ -114,8 +117,8 @@ def test_a_mask_gives_each_side_its_own_style(method: LocalMethod) -> None:
 def test_a_soft_mask_goes_gradually_from_one_picture_to_the_other(method: LocalMethod) -> None:
     image, first, second = picture(32, 256, seed=4), picture(48, 64, seed=1)[0], stripes(56, 40)
     ramp = torch.linspace(0, 1, 256).expand(32, 256)
-    soft, one, other = method.represent([masked((first, 1 - ramp), (second, ramp)), style(first), style(second)])
-    mixed, start, end = (render_one(method, image, rep) for rep in (soft, one, other))
+    mixed = render_in_regions(method, image, first, second, 1 - ramp)
+    start, end = (render_one(method, image, rep) for rep in method.represent([style(first), style(second)]))
     at_start, at_end = (((mixed - part).abs().mean((0, 1, 2))) for part in (start, end))
     assert at_start[:64].mean() < at_end[:64].mean()
     assert at_end[-64:].mean() < at_start[-64:].mean()

@@ -1,0 +1,49 @@
+"""Masks that contents bring: from a picture's bytes to a map of the content's size, and from maps to masks.
+
+Dimension key: R references, H and W of a content.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tasks.images.decoding import Picture, decode_levels
+from tasks.images.fitting import Pixels, scaled_size, shape
+from tasks.images.settings import ImageSettings
+from tasks.records import ImageError
+from tasks.regions.settings import RegionSettings
+from tasks.regions.shares import from_labels
+
+
+def read_map(data: bytes, layout: RegionSettings, picture: Picture, images: ImageSettings) -> Pixels:
+    """A mask as a map of levels over its content, uint8 HW: stretched, cut and filled as the content was.
+
+    Raises ImageError, its reason that of the picture after `mask_`: `mask_empty_file`, `mask_not_an_image`, ...
+    """
+    try:
+        levels_HW = decode_levels(data, indices=layout.labels is not None)
+    except ImageError as error:
+        raise ImageError(f"mask_{error.reason}", f"the mask cannot be used: {error}") from error
+    size = scaled_size(picture.source_width, picture.source_height, images)
+    # Levels that are names of references must not be mixed; those of two references are shares.
+    how = Image.Resampling.NEAREST if layout.labels is not None else Image.Resampling.BILINEAR
+    resized_HW = np.asarray(Image.fromarray(levels_HW).resize(size, how))
+    return np.ascontiguousarray(shape(resized_HW[:, :, None], images)[:, :, 0])
+
+
+def to_masks(map_HW: Tensor, layout: RegionSettings, references: int) -> Tensor:
+    """Masks_RHW in [0, 1], which sum to 1, of a map of levels (uint8).
+
+    With labels each level is a reference's, and what is not named the last one's. Without, levels go from white, the
+    first reference, to black, the last; one between two references' levels is a mixture of those two.
+    """
+    if layout.labels is None:
+        places_HW = (255 - map_HW.float()) / 255 * (references - 1)
+        numbers_R11 = torch.arange(references, device=map_HW.device)[:, None, None]
+        return (1 - (places_HW - numbers_R11).abs()).clamp_min(0)
+    table = torch.full((256,), references - 1, device=map_HW.device)
+    table[list(layout.labels)] = torch.arange(len(layout.labels), device=map_HW.device)
+    return from_labels(table[map_HW.long()], references)
