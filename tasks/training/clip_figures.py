@@ -60,20 +60,26 @@ def measure_clip(encoder: ClipEncoder, photographs: Pictures, labelled: Pictures
 
 def measure_styles(encoder: ClipEncoder, photographs: Pictures) -> dict[str, Any]:
     """Zero-shot accuracy over every rendering of every photograph."""
+    views = (render_all(picture, number) for number, picture in enumerate(tqdm(photographs.images, unit="photograph")))
+    return style_figures([encoder.embed_images(styles) for styles in views], embed_unseen(encoder))
+
+
+def embed_unseen(encoder: ClipEncoder) -> list[Tensor]:
+    """Of each style, its unseen phrasings in each of the unseen templates: TD."""
     prompts = [[t.format(style=phrase) for phrase in s.unseen for t in UNSEEN_TEMPLATES] for s in RENDERINGS]
-    each = [encoder.embed_texts(texts) for texts in prompts]
+    return [encoder.embed_texts(texts) for texts in prompts]
+
+
+def style_figures(images: Sequence[Tensor], each: Sequence[Tensor]) -> dict[str, Any]:
+    """Of photographs, each in all styles (SD), and the texts of those styles (TD): how often the own one is found."""
     means_SD = F.normalize(torch.stack([texts_TD.mean(0) for texts_TD in each]), dim=-1)
-    guesses, single = [], []
-    for number, picture in enumerate(tqdm(photographs.images, unit="photograph")):
-        images_SD = encoder.embed_images(render_all(picture, number))
-        guesses.append(rank_of_own(images_SD @ means_SD.T))
-        single.append(single_phrasings(images_SD, each, number))
-    ranks = torch.cat(guesses)
+    ranks = torch.cat([rank_of_own(images_SD @ means_SD.T) for images_SD in images])
+    single = torch.cat([single_phrasings(images_SD, each, number) for number, images_SD in enumerate(images)])
     return {
         "style_top1": float((ranks < 1).float().mean()),
         "style_top5": float((ranks < 5).float().mean()),
-        "style_top1_one_phrasing": float(torch.cat(single).float().mean()),
-        "styles": len(RENDERINGS),
+        "style_top1_one_phrasing": float(single.float().mean()),
+        "styles": len(each),
     }
 
 

@@ -134,9 +134,9 @@ def stones(picture_HW3: Picture, rng: Generator) -> Picture:
     tone = saturate(flatten(contrast(picture_HW3, 1.5), rocks), 0.45)
     tint = np.array([(0.5, 0.48, 0.45), (0.55, 0.43, 0.33), (0.5, 0.5, 0.52)][int(rng.integers(3))], np.float32)
     tone = mix(tone, 0.35 * tint + 1.1 * tint * tone, np.full(shape, rng.uniform(0.4, 0.65), np.float32))
-    tone = tone + rng.normal(0, 0.05, int(rocks.max()) + 1)[rocks][..., None]
+    tone = plane(tone + rng.normal(0, 0.05, int(rocks.max()) + 1)[rocks][..., None])
     rough_HW = 1.2 * fractal(shape, 6 * scale, rng) + 3.0 * dome_HW * scale
-    rock = lit(np.clip(tone, 0.05, 0.95).astype(np.float32), np.clip(shade(plane(rough_HW), 0.8, 1.1), 0.25, 1.7))
+    rock = lit(np.clip(tone, 0.05, 0.95), np.clip(shade(plane(rough_HW), 0.8, 1.1), 0.25, 1.7))
     rock = mix(rock, (0.1, 0.09, 0.08), np.clip(1.3 * joints_HW, 0, 0.9))
     return np.clip(rock + 0.04 * grain(shape, rng)[..., None], 0, 1)
 

@@ -19,6 +19,7 @@ from tasks.training.clip_figures import (
     rank_of_own,
     render_all,
     single_phrasings,
+    style_figures,
 )
 from tasks.training.data import Pictures
 from tasks.training.objects import KINDS
@@ -83,6 +84,16 @@ def test_single_phrasings_are_drawn_by_the_photographs_number() -> None:
     drawn = [single_phrasings(torch.eye(20), each, number).tolist() for number in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert 0 < sum(drawn[0]) < 20
+
+
+def test_a_style_is_found_where_its_texts_are_nearest() -> None:
+    """Two photographs in three styles: of the second, two styles are mistaken for one another."""
+    each = [torch.stack([row, row]) for row in torch.eye(3)]
+    images = [torch.eye(3), torch.eye(3)[[1, 0, 2]]]
+    figures = style_figures(images, each)
+    assert figures["style_top1"] == figures["style_top1_one_phrasing"] == pytest.approx(4 / 6)
+    assert figures["style_top5"] == 1
+    assert figures["styles"] == 3
 
 
 def test_kinds_are_told_from_pictures_whose_kind_is_known() -> None:
