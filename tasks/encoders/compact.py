@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tasks.encoders.first_weights import keep_scale
+from tasks.weights.loading import layout_of, match_layout
 
 STRIDE = 8
 SLOPE = 0.1  # of leaky ReLUs for negative values: none of them dies
@@ -101,6 +102,23 @@ def build_trunk(widths: Sequence[int] = WIDTHS) -> tuple[SmallEncoder, SmallEnco
     keep_scale(nn.ModuleList([*encoders, decoder]), SLOPE)
     nn.init.zeros_(decoder.to_half.weight)
     return *encoders, decoder
+
+
+def read_trunk(tensors: Mapping[str, Tensor]) -> tuple[SmallEncoder, SmallDecoder]:
+    """The encoder of contents and the decoder in the state dict of a network of ours, frozen.
+
+    A network that has nothing beside the trunk is adain's, whose ReLUs are plain. Raises RequestError where the
+    tensors are another network's.
+    """
+    parts = ("content_encoder.", "style_encoder.", "decoder.")
+    widths = read_widths(tensors) if f"{parts[0]}eighths.0.weight" in tensors else WIDTHS
+    slope = 0.0 if all(name.startswith(parts) for name in tensors) else SLOPE
+    trunk = nn.ModuleDict({"content_encoder": SmallEncoder(widths, slope), "decoder": SmallDecoder(widths, slope)})
+    expected = layout_of(trunk.state_dict())
+    match_layout(tensors, expected, "a compact network of ours", ignored=tensors.keys())
+    trunk.load_state_dict({name: tensors[name].float() for name in expected})
+    trunk.eval().requires_grad_(False)
+    return trunk["content_encoder"], trunk["decoder"]  # type: ignore[return-value]
 
 
 def double(features_NCHW: Tensor) -> Tensor:

@@ -87,6 +87,26 @@ class VggDecoder(nn.Module):
         return images_NCHW
 
 
+class PlainDecoder(nn.Module):
+    """AdaIN's decoder as the convolutions that `VggDecoder` folds, to be trained; names as in `decoder.pth`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for index, (narrow, wide) in CHANNELS.items():
+            self.add_module(str(index), nn.Conv2d(narrow, wide, 3, padding=1, padding_mode="reflect"))
+
+    def forward(self, features_NChw: Tensor) -> Tensor:
+        """Features of relu4_1, sides of at least 2, to images NCHW around [0, 1], not clamped."""
+        images_NCHW = features_NChw
+        for index in CHANNELS:
+            if index in DOUBLED_BEFORE:
+                images_NCHW = F.interpolate(images_NCHW, scale_factor=2.0, mode="nearest")
+            images_NCHW = self.get_submodule(str(index))(images_NCHW)
+            if index != LAST:
+                images_NCHW = F.relu(images_NCHW)
+        return images_NCHW
+
+
 def _layer(index: int, tensors: Mapping[str, Tensor]) -> nn.Module:
     weight_OI33, bias_O = tensors[f"{index}.weight"], tensors[f"{index}.bias"]
     if index in DOUBLED_BEFORE:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 from tasks.methods.text_settings import TextSettings
+from tasks.weights.references import digest
 
 
 class Settings(BaseModel):
@@ -36,6 +37,8 @@ class Settings(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        if cls.model_fields["name"].is_required():
+            return  # settings that several methods share, not yet those of one
         read = cls.represent_reads | cls.encode_reads | cls.render_reads
         fields = cls.model_fields.keys() - {"name"} - cls.weight_fields - cls.text_fields - cls.resource_fields
         if read != fields:
@@ -56,6 +59,13 @@ class Settings(BaseModel):
     def weight_references(self) -> dict[str, str]:
         """The weights this method reads: a name of its own for each, and its reference."""
         raise NotImplementedError
+
+    def weight_digests(self) -> dict[str, str]:
+        """A digest for each of the weights, and of whatever else a file holds that changes pixels.
+
+        Raises RequestError where one cannot be had.
+        """
+        return {name: digest(reference) for name, reference in self.weight_references().items()}
 
     def text_settings(self) -> TextSettings | None:
         """How texts become pictures; None where a method takes no texts, or reads them in a way of its own."""

@@ -33,12 +33,7 @@ class Pictures:
         if reference.image_CHW is None:
             assert reference.text is not None  # a reference is one or the other (tasks/styles.py)
             return self.painted[reference.text]
-        picture_3HW = reference.image_CHW.to(self.device)
-        scale = self.style_size / max(picture_3HW.shape[1:])
-        if scale >= 1:
-            return picture_3HW
-        size = [max(1, round(side * scale)) for side in picture_3HW.shape[1:]]
-        return F.interpolate(picture_3HW[None], size, mode="bilinear", antialias=True)[0].clamp_(0, 1)
+        return fit_picture(reference.image_CHW.to(self.device), self.style_size)
 
     def paint(self, styles: Sequence[Style]) -> None:
         """Paint pictures for the texts of styles that have none yet, all of them together."""
@@ -59,6 +54,15 @@ class Pictures:
         """Painted pictures as a representation keeps them: `painted<k>` (uint8, 3HW) for reference k, and its text."""
         texts = {f"painted{k}": r.text for k, r in enumerate(style.references) if r.text is not None}
         return {name: to_bytes(self.painted[text]) for name, text in texts.items()}, texts
+
+
+def fit_picture(picture_3HW: Tensor, longest: int) -> Tensor:
+    """The picture with at most that many pixels on its longest side; never enlarged."""
+    scale = longest / max(picture_3HW.shape[1:])
+    if scale >= 1:
+        return picture_3HW
+    size = [max(1, round(side * scale)) for side in picture_3HW.shape[1:]]
+    return F.interpolate(picture_3HW[None], size, mode="bilinear", antialias=True)[0].clamp_(0, 1)
 
 
 def to_bytes(picture_3HW: Tensor) -> Tensor:

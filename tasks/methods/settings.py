@@ -9,14 +9,19 @@ from pydantic import Field
 
 from tasks.methods.adaattn.settings import AdaattnSettings
 from tasks.methods.adain.settings import AdainSettings
+from tasks.methods.clipstyler.settings import AnyClipstyler, FastSettings, OptimizeSettings
 from tasks.methods.style_kernel.settings import StyleKernelSettings
 
 if TYPE_CHECKING:
     from tasks.methods.base import Method
 
-AnySettings = AdainSettings | AdaattnSettings | StyleKernelSettings
-METHODS: tuple[str, ...] = tuple(settings.model_fields["name"].default for settings in get_args(AnySettings))
-MethodSettings = Annotated[AnySettings, Field(discriminator="name")]
+AnySettings = AdainSettings | AdaattnSettings | StyleKernelSettings | OptimizeSettings | FastSettings
+METHODS: tuple[str, ...] = tuple(
+    dict.fromkeys(settings.model_fields["name"].default for settings in get_args(AnySettings))
+)
+MethodSettings = Annotated[
+    AdainSettings | AdaattnSettings | StyleKernelSettings | AnyClipstyler, Field(discriminator="name")
+]
 
 
 def open_method(settings: MethodSettings, device: str = "cpu") -> Method:

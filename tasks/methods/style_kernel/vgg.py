@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tasks.encoders.vgg import NormalisedVgg, freeze, open_published
-from tasks.encoders.vgg_decoder import CHANNELS, DOUBLED_BEFORE, LAST, VggDecoder
+from tasks.encoders.vgg_decoder import PlainDecoder, VggDecoder
 from tasks.methods.style_kernel.architecture import ARCHITECTURES, Architecture
 from tasks.methods.style_kernel.network import StyleKernelNetwork
 
@@ -60,26 +60,6 @@ class VggPyramid(nn.Module):
     def forward(self, images_NCHW: Tensor) -> list[Tensor]:
         size = [-(-side // 8) for side in images_NCHW.shape[2:]]  # its pools round up
         return [F.interpolate(level_NCHW, size, mode="nearest") for level_NCHW in self.vgg.stream(images_NCHW)]
-
-
-class PlainDecoder(nn.Module):
-    """AdaIN's decoder as the convolutions that `VggDecoder` folds, to be trained; names as in `decoder.pth`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        for index, (narrow, wide) in CHANNELS.items():
-            self.add_module(str(index), nn.Conv2d(narrow, wide, 3, padding=1, padding_mode="reflect"))
-
-    def forward(self, features_NChw: Tensor) -> Tensor:
-        """Features of relu4_1, sides of at least 2, to images NCHW around [0, 1], not clamped."""
-        images_NCHW = features_NChw
-        for index in CHANNELS:
-            if index in DOUBLED_BEFORE:
-                images_NCHW = F.interpolate(images_NCHW, scale_factor=2.0, mode="nearest")
-            images_NCHW = self.get_submodule(str(index))(images_NCHW)
-            if index != LAST:
-                images_NCHW = F.relu(images_NCHW)
-        return images_NCHW
 
 
 def build_vgg(

@@ -21,6 +21,7 @@ from tasks.methods.adaattn.settings import VggWeights as AdaattnVggWeights
 from tasks.methods.adain.backbones import small_layout
 from tasks.methods.adain.settings import SMALL_WEIGHTS, AdainSettings, VggWeights
 from tasks.methods.base import Method, Pairs, Reference, Representation, Style
+from tasks.methods.clipstyler.settings import AdainWeights, FastSettings, OptimizeSettings
 from tasks.methods.settings import MethodSettings, open_method
 from tasks.methods.style_kernel import backbones as style_kernel
 from tasks.methods.style_kernel.settings import SMALL_WEIGHTS as STYLE_KERNEL_WEIGHTS
@@ -119,6 +120,25 @@ def soft_scores(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def clipstyler_optimize(_folder: Path) -> OptimizeSettings:
+    """One update, which moves a picture enough to tell: more of them make much of a last bit."""
+    return OptimizeSettings(mode="optimize", steps=2, crops=2, crop_size=16, threshold=0.0)
+
+
+def clipstyler_fast(_folder: Path) -> FastSettings:
+    return FastSettings(mode="fast", steps=3, batch=1, views=2, crop_size=64, strength=0.9)
+
+
+def clipstyler_fast_vgg(folder: Path) -> FastSettings:
+    """The official layouts with random values; one text has a decoder that was tuned before."""
+    adain = adain_vgg(folder)
+    torch.save(torch.load(folder / "decoder.pth", weights_only=True), folder / "clip_decoder_iter_200.pth.tar")
+    decoders = {"black ink": str(folder / "clip_decoder_iter_200.pth.tar")}
+    weights = AdainWeights(**adain.weight_references())
+    few = {"steps": 1, "batch": 1, "views": 1, "crop_size": 32}
+    return FastSettings(mode="fast", encoder="vgg", weights=weights, decoders=decoders, **few)
+
+
 METHODS: dict[str, Callable[[Path], MethodSettings]] = {
     "adain-small": adain_small,
     "adain-vgg": adain_vgg,
@@ -127,6 +147,9 @@ METHODS: dict[str, Callable[[Path], MethodSettings]] = {
     "style-kernel-vgg": style_kernel_vgg,
     "adaattn-small": adaattn_small,
     "adaattn-vgg": adaattn_vgg,
+    "clipstyler-optimize": clipstyler_optimize,
+    "clipstyler-fast": clipstyler_fast,
+    "clipstyler-fast-vgg": clipstyler_fast_vgg,
 }
 
 

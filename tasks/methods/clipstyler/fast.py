@@ -1,0 +1,138 @@
+"""CLIPstyler, `mode: fast`: a decoder tuned to each style, and then one forward pass a pair.
+
+N contents, P outputs (pairs), C channels, H and W pixels; h and w are padded sides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from tasks.encoders.clip import open_clip_model
+from tasks.encoders.placement import memory_format, split_rows
+from tasks.images.padding import crop_back, pad_to_stride
+from tasks.methods.base import Content, Pairs, Reference, Representation, Style
+from tasks.methods.clipstyler.fast_backbones import open_backbone
+from tasks.methods.clipstyler.finish import raise_contrast
+from tasks.methods.clipstyler.photographs import load_photographs
+from tasks.methods.clipstyler.settings import FastSettings
+from tasks.methods.clipstyler.tuning import Tuner
+from tasks.methods.regions import blend_pictures
+from tasks.weights.loading import layout_of, load_tensors, match_layout
+from tasks.weights.references import resolve
+
+
+class FastMethod:
+    """Slow at representing: 200 steps a reference. A mix of references is the mix of their decoders' weights."""
+
+    def __init__(self, settings: FastSettings, device: torch.device) -> None:
+        self.settings, self.device = settings, device
+        self.backbone = open_backbone(settings, device)
+        self.first = {name: tensor.cpu() for name, tensor in self.backbone.first_decoder().state_dict().items()}
+        self.tuned = {text: self._load(place) for text, place in settings.decoders.items()}  # by reference
+
+    def represent(self, styles: Sequence[Style]) -> list[Representation]:
+        """`weights` (R) and, of reference k, `decoder<k>.*`: tensors in the layout of the decoder."""
+        return [self._represent(style) for style in styles]
+
+    @torch.inference_mode()
+    def encode(self, images_NCHW: Tensor) -> Content:
+        """The encoder's features of the contents."""
+        height, width = images_NCHW.shape[-2:]
+        images_NChw = pad_to_stride(images_NCHW.to(self.device), self.settings.stride)
+        images_NChw = images_NChw.contiguous(memory_format=memory_format(self.device))
+        parts = split_rows(len(images_NChw), height * width, self.device)
+        encoded = [self.backbone.encode(images_NChw[part]) for part in parts]
+        levels = {f"level{index}": torch.cat(level) for index, level in enumerate(zip(*encoded, strict=True))}
+        return Content(levels, height, width)
+
+    @torch.inference_mode()
+    def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
+        """Stylize: images_PCHW in [0, 1]. No noise is drawn: the seeds change nothing."""
+        images: list[Tensor] = [torch.empty(0)] * len(pairs)
+        for index in dict.fromkeys(pairs.representations):
+            places = [place for place, of in enumerate(pairs.representations) if of == index]
+            for place, image_CHW in zip(places, self._render(content, reps[index], pairs.pick(places)), strict=True):
+                images[place] = image_CHW
+        return torch.stack(images)
+
+    def _render(self, content: Content, rep: Representation, pairs: Pairs) -> Tensor:
+        """All pairs of one style: plain ones through its mixed decoder, composites through each reference's."""
+        images: list[Tensor] = [torch.empty(0)] * len(pairs)
+        composites = set(pairs.composites())
+        plain = [place for place in range(len(pairs)) if place not in composites]
+        weights = rep.tensors["weights"].tolist()
+        tuned = [read_decoder(rep, index) for index in range(len(weights))]
+        if plain:
+            for place, image_CHW in zip(plain, self._decode(content, pairs.pick(plain), tuned, weights), strict=True):
+                images[place] = image_CHW
+        if composites:
+            places = sorted(composites)
+            chosen = pairs.pick(places)
+            shares_PRHW = torch.stack([s.to(self.device) for s in chosen.regions if s is not None])
+            blended = blend_pictures(lambda r: self._decode(content, chosen, tuned[r : r + 1], [1.0]), shares_PRHW)
+            for place, image_CHW in zip(places, blended, strict=True):
+                images[place] = image_CHW
+        return torch.stack(images)
+
+    def _decode(
+        self, content: Content, pairs: Pairs, tuned: Sequence[Mapping[str, Tensor]], weights: Sequence[float]
+    ) -> Tensor:
+        """The pairs' contents through the mix of some decoders, at the strength: images_PCHW."""
+        size, strength = (content.height, content.width), self.settings.strength
+        mixed = mix_decoders([self.first, *tuned], [1 - strength, *(strength * weight for weight in weights)])
+        decoder = self.backbone.open_decoder(mixed)
+        finished = []
+        for part in split_rows(len(pairs), size[0] * size[1], self.device):
+            rows = content.rows(torch.tensor(pairs.contents[part]))
+            images_PChw = self.backbone.decode(decoder, list(rows.tensors.values()))
+            finished.append(raise_contrast(crop_back(images_PChw, *size), self.settings.contrast))
+        return torch.cat(finished)
+
+    def _represent(self, style: Style) -> Representation:
+        kept = {"weights": torch.tensor(style.weights())}
+        for index, reference in enumerate(style.references):
+            kept |= {f"decoder{index}.{name}": tensor for name, tensor in self._tuned(reference).items()}
+        return Representation(kept)
+
+    def _tuned(self, reference: Reference) -> dict[str, Tensor]:
+        """The decoder of a reference: given, tuned before, or tuned now."""
+        key = reference.text if reference.image_CHW is None else digest_picture(reference.image_CHW)
+        assert key is not None  # a reference is a text or a picture (tasks/styles.py)
+        if key not in self.tuned:
+            self.tuned[key] = self.tuner.tune(reference)
+        return self.tuned[key]
+
+    @cached_property
+    def tuner(self) -> Tuner:
+        """Opened where there is something to tune: CLIP and the photographs."""
+        encoder = open_clip_model(self.settings.clip, str(self.device))
+        return Tuner(self.backbone, encoder, load_photographs(self.settings.photographs), self.settings)
+
+    def _load(self, place: str) -> dict[str, Tensor]:
+        tensors = load_tensors(resolve(place))
+        match_layout(tensors, layout_of(self.first), f"the decoder that encoder: {self.settings.encoder} tunes")
+        return tensors
+
+
+def read_decoder(rep: Representation, index: int) -> dict[str, Tensor]:
+    """The tensors of the decoder of one reference."""
+    prefix = f"decoder{index}."
+    named = {name: tensor for name, tensor in rep.tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensor for name, tensor in named.items()}
+
+
+def mix_decoders(decoders: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> dict[str, Tensor]:
+    """The weighted sum of decoders' tensors (test_intp.py mixes two)."""
+    return {
+        name: torch.stack([weight * decoder[name] for decoder, weight in zip(decoders, weights, strict=True)]).sum(0)
+        for name in decoders[0]
+    }
+
+
+def digest_picture(picture_CHW: Tensor) -> str:
+    return hashlib.sha256(f"{tuple(picture_CHW.shape)}".encode() + picture_CHW.numpy().tobytes()).hexdigest()

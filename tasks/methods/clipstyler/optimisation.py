@@ -1,0 +1,156 @@
+"""The optimisation of many pairs at once: each has a U-Net, an Adam and crops of its own, all in one program.
+
+Dimension key: P pairs, K crops, D embedding, C channels, H and W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tasks.encoders.clip import ClipEncoder
+from tasks.encoders.taps import Extractor
+from tasks.losses.clip import embed_crops, embed_pixels, unit_directions
+from tasks.losses.crops import Crops, draw_crops
+from tasks.losses.perceptual import variation_norms
+from tasks.losses.taps import TapLoss
+from tasks.methods.base import Content
+from tasks.methods.clipstyler.directions import Targets
+from tasks.methods.clipstyler.settings import OptimizeSettings
+from tasks.methods.clipstyler.unet import Networks, render_networks
+
+HALVING, WINDOW = 100, 20  # updates: of the learning rate (StepLR in train_CLIPstyler.py); of a plateau
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What an output is looked at with."""
+
+    encoder: ClipEncoder
+    extract: Extractor
+    content_loss: TapLoss
+
+
+class Optimisation:
+    """P pairs under way. `content` has a row for each: its image, CLIP embedding and features by tap."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        content: Content,
+        targets: Sequence[Targets],
+        judge: Judge,
+        settings: OptimizeSettings,
+    ) -> None:
+        self.content, self.targets, self.judge, self.settings = content, list(targets), judge, settings
+        self.networks = {name: tensor.requires_grad_() for name, tensor in networks.items()}
+        self.optimiser = torch.optim.Adam(self.networks.values(), lr=settings.learning_rate)
+        self.updates = 0
+
+    @property
+    def images_PCHW(self) -> Tensor:
+        return self.content.tensors["image"]
+
+    def render(self) -> Tensor:
+        """What the networks make of their contents now: images_PCHW in (0, 1)."""
+        with torch.autocast(self.images_PCHW.device.type, torch.bfloat16, enabled=self._half):
+            return render_networks(self.networks, self.images_PCHW).float()
+
+    def losses(self, outputs_PCHW: Tensor, crops: Crops) -> dict[str, Tensor]:
+        """`direction`, `patch`, `content` and `variation` of each pair, P, without their weights."""
+        content, judge = self.content.tensors, self.judge
+        sources_PD = content["embedding"]
+        with torch.autocast(outputs_PCHW.device.type, torch.bfloat16, enabled=self._half):
+            whole_PD = embed_pixels(judge.encoder, outputs_PCHW)
+            patches_PKD = embed_crops(judge.encoder, outputs_PCHW, crops)
+            features = judge.extract(outputs_PCHW)
+        whole_PD = unit_directions(whole_PD, sources_PD)
+        patches_PKD = unit_directions(patches_PKD, sources_PD[:, None])
+        direction, patch = [], []
+        for row, targets in enumerate(self.targets):
+            direction.append(targets.whole_losses(whole_PD[row : row + 1]))
+            patch.append(targets.patch_losses(patches_PKD[row : row + 1], self.settings.threshold))
+        return {
+            "direction": torch.cat(direction),
+            "patch": torch.cat(patch),
+            "content": judge.content_loss(features, content),
+            "variation": variation_norms(outputs_PCHW),
+        }
+
+    def total(self, losses: dict[str, Tensor]) -> Tensor:
+        """The weighted sum (equation 5), P."""
+        return torch.stack([getattr(self.settings, f"{name}_weight") * loss_P for name, loss_P in losses.items()]).sum(
+            0
+        )
+
+    def step(self, crops: Crops) -> Tensor:
+        """One update of every pair; the totals_P before it."""
+        totals_P = self.total(self.losses(self.render(), crops))
+        self.optimiser.zero_grad(set_to_none=True)
+        totals_P.sum().backward()
+        self.updates += 1
+        for group in self.optimiser.param_groups:  # the authors' schedule steps before the first update
+            group["lr"] = self.settings.learning_rate * 0.5 ** (self.updates // HALVING)
+        self.optimiser.step()
+        return totals_P.detach()
+
+    def keep(self, rows: Sequence[int]) -> Optimisation:
+        """The optimisation of some of the pairs, as far as it has come."""
+        index = torch.tensor(rows)
+        on_device = index.to(self.images_PCHW.device)
+        networks = {name: tensor.detach()[on_device] for name, tensor in self.networks.items()}
+        targets = [self.targets[row] for row in rows]
+        kept = Optimisation(networks, self.content.rows(index), targets, self.judge, self.settings)
+        kept.updates = self.updates
+        for name, tensor in self.networks.items():
+            state = self.optimiser.state[tensor]
+            kept.optimiser.state[kept.networks[name]] = {
+                key: value[on_device] if value.dim() else value for key, value in state.items()
+            }
+        return kept
+
+    @property
+    def _half(self) -> bool:
+        return self.settings.precision == "bfloat16"
+
+
+def optimise(whole: Optimisation, generators: Sequence[torch.Generator]) -> Tensor:
+    """Optimise every pair to the end: images_PCHW. A pair's crops come from its own generator (on the CPU).
+
+    With a plateau a pair ends as soon as its mean loss over 20 steps fell too little; the others go on without it.
+    """
+    settings = whole.settings
+    height, width = whole.images_PCHW.shape[-2:]
+    images: list[Tensor] = [torch.empty(0)] * len(generators)
+    running, places, history = whole, list(range(len(generators))), []
+    for _ in range(settings.steps - 1):
+        drawn = draw_crops([generators[place] for place in places], settings.crops, settings.crop_size, (height, width))
+        history.append(running.step(drawn))
+        if not settings.plateau or len(history) % WINDOW or len(history) < 2 * WINDOW:
+            continue
+        going = find_falling(history, settings.plateau)
+        if len(going) < len(places):
+            collect(running, places, [row for row in range(len(places)) if row not in going], images)
+            if not going:
+                return torch.stack(images)
+            running, places = running.keep(going), [places[row] for row in going]
+            history = [totals_P[going] for totals_P in history[-WINDOW:]]
+    collect(running, places, range(len(places)), images)
+    return torch.stack(images)
+
+
+@torch.no_grad()
+def collect(running: Optimisation, places: Sequence[int], rows: Sequence[int], images: list[Tensor]) -> None:
+    """Put the outputs of some rows where they belong."""
+    outputs_PCHW = running.render()
+    for row in rows:
+        images[places[row]] = outputs_PCHW[row]
+
+
+def find_falling(history: Sequence[Tensor], share: float) -> list[int]:
+    """Rows whose mean loss over the last 20 steps is lower than over the 20 before by more than a share of it."""
+    before_P, last_P = (torch.stack(list(part)).mean(0) for part in (history[-2 * WINDOW : -WINDOW], history[-WINDOW:]))
+    return (last_P < (1 - share) * before_P).nonzero()[:, 0].tolist()

@@ -1,0 +1,116 @@
+"""CLIPstyler, `mode: optimize`: for each pair a U-Net from random weights, optimised until its output fits the style.
+
+N contents, P outputs (pairs), C channels, H and W pixels; h and w are padded sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tasks.encoders.clip import open_clip_model
+from tasks.images.padding import crop_back, pad_to_stride
+from tasks.losses.clip import embed_pixels
+from tasks.methods.base import Content, Pairs, Representation, Style
+from tasks.methods.clipstyler.directions import Directions, Targets, keep_targets, read_targets
+from tasks.methods.clipstyler.extractors import CONTENT_LOSSES, open_extractor
+from tasks.methods.clipstyler.finish import raise_contrast
+from tasks.methods.clipstyler.optimisation import Judge, Optimisation, optimise
+from tasks.methods.clipstyler.settings import OptimizeSettings
+from tasks.methods.clipstyler.unet import draw_networks
+
+PAIRS_ON_GPU = 16
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An output to optimise: a content row, the targets and a seed."""
+
+    row: int
+    targets: Targets
+    seed: int
+
+
+class OptimizeMethod:
+    """Slow at rendering: 201 steps a pair. A pair's seed draws its network and its crops."""
+
+    def __init__(self, settings: OptimizeSettings, device: torch.device) -> None:
+        self.settings, self.device = settings, device
+        encoder = open_clip_model(settings.clip, str(device))
+        self.judge = Judge(encoder, open_extractor(settings, device), CONTENT_LOSSES[settings.encoder])
+        self.directions = Directions(
+            encoder, settings.source, settings.style_size, settings.crops, settings.crop_size, settings.seed
+        )
+
+    def represent(self, styles: Sequence[Style]) -> list[Representation]:
+        """Directions of the references: see `keep_targets`."""
+        return [keep_targets(style, self.directions) for style in styles]
+
+    @torch.no_grad()  # not inference mode: what is made here takes part in losses
+    def encode(self, images_NCHW: Tensor) -> Content:
+        """`image` (padded), its CLIP `embedding` (ND), and its features by tap."""
+        height, width = images_NCHW.shape[-2:]
+        images_NChw = pad_to_stride(images_NCHW.to(self.device), self.settings.stride)
+        encoded = [self._encode(part_NChw) for part_NChw in images_NChw.split(self._at_once)]
+        joined = {name: torch.cat([part[name] for part in encoded]).contiguous() for name in encoded[0]}
+        return Content(joined, height, width)
+
+    def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
+        """Stylize: images_PCHW in [0, 1].
+
+        A composite is optimised once for each reference, and blended by region: one network could not tell a place
+        from another that looks alike.
+        """
+        outputs = list(self._wanted(reps, pairs))
+        images = [
+            self._render(content, outputs[start : start + self._at_once])
+            for start in range(0, len(outputs), self._at_once)
+        ]
+        made = iter(torch.cat(images))
+        finished = []
+        for place in range(len(pairs)):
+            shares_RHW = pairs.regions[place] if pairs.regions else None
+            if shares_RHW is None:
+                finished.append(next(made))
+            else:
+                whole_RCHW = torch.stack([next(made) for _ in shares_RHW])
+                finished.append((whole_RCHW * shares_RHW.to(self.device)[:, None]).sum(0))
+        return torch.stack(finished)
+
+    @property
+    def _at_once(self) -> int:
+        """Contents and pairs in one program.
+
+        One keeps the cores of a CPU busy, and no last bit depends on its neighbours, which two hundred steps would
+        make a level or more of.
+        """
+        if self.settings.pairs_at_once != "auto":
+            return self.settings.pairs_at_once
+        return 1 if self.device.type == "cpu" else PAIRS_ON_GPU
+
+    def _encode(self, images_NChw: Tensor) -> dict[str, Tensor]:
+        features = self.judge.extract(images_NChw)
+        kept = {tap: features[tap] for tap in self.judge.content_loss.weights}
+        return {"image": images_NChw, "embedding": embed_pixels(self.judge.encoder, images_NChw), **kept}
+
+    def _wanted(self, reps: Sequence[Representation], pairs: Pairs) -> Iterator[Wanted]:
+        """What is to be optimised: each plain pair, and each reference of each composite."""
+        targets = {index: read_targets(reps[index], self.device) for index in set(pairs.representations)}
+        composites = set(pairs.composites())
+        columns = zip(pairs.contents, pairs.representations, pairs.seeds, strict=True)
+        for place, (row, index, seed) in enumerate(columns):
+            style = targets[index]
+            parts = [style.only(r) for r in range(len(style.references))] if place in composites else [style]
+            yield from (Wanted(row, part, seed) for part in parts)
+
+    def _render(self, content: Content, wanted: Sequence[Wanted]) -> Tensor:
+        """Some outputs as one program."""
+        generators = [torch.Generator().manual_seed(output.seed) for output in wanted]
+        rows = content.rows(torch.tensor([output.row for output in wanted]))
+        networks = draw_networks(generators, self.device)
+        started = Optimisation(networks, rows, [output.targets for output in wanted], self.judge, self.settings)
+        images_PChw = optimise(started, generators)
+        return raise_contrast(crop_back(images_PChw, content.height, content.width), self.settings.contrast)

@@ -1,0 +1,111 @@
+"""A decoder tuned to a style, so that whatever is decoded with it has the style (CLIPstyler's fast version).
+
+Dimension key: N photographs of a step, K tilted views of each, D embedding, C channels, S side of a crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from tasks.encoders.clip import ClipEncoder
+from tasks.images.fitting import Pixels
+from tasks.losses.clip import embed_crops, embed_pixels, unit_directions
+from tasks.losses.crops import draw_crops
+from tasks.losses.perceptual import variation_norms
+from tasks.methods.base import Reference
+from tasks.methods.clipstyler.directions import Directions, Targets
+from tasks.methods.clipstyler.fast_backbones import Backbone
+from tasks.methods.clipstyler.settings import FastSettings
+
+LEARNING_RATES = {"small": 1e-3, "vgg": 1e-4}  # train_fast.py's for VGG; ours for a decoder of a tenth of its size
+RATE_DECAY = 5e-5  # the rate is divided by 1 + this times the step (train_fast.py)
+LARGEST_SCALE = 2.0  # a photograph's short side, in sides of a crop, at most
+
+
+class Tuner:
+    """Tunes decoders on the same photographs; what a step draws depends on the seed and the step alone."""
+
+    def __init__(
+        self, backbone: Backbone, encoder: ClipEncoder, photographs: Sequence[Pixels], settings: FastSettings
+    ) -> None:
+        self.backbone, self.encoder, self.settings = backbone, encoder, settings
+        self.directions = Directions(
+            encoder, settings.source, settings.style_size, settings.views, settings.crop_size, settings.seed
+        )
+        self.photographs = [fit_crop(pixels_HWC, settings.crop_size) for pixels_HWC in photographs]
+
+    def tune(self, reference: Reference) -> dict[str, Tensor]:
+        """The tensors of a decoder tuned to one reference. Progress goes to stderr."""
+        targets = Targets((1.0,), (self.directions.of(reference),))
+        name = (reference.text or "a picture")[:40]
+        decoder = self.backbone.first_decoder().train()
+        first_rate = self.settings.learning_rate or LEARNING_RATES[self.settings.encoder]
+        optimiser = torch.optim.Adam(decoder.parameters(), lr=first_rate)
+        for step in tqdm(range(self.settings.steps), desc=f"tuning to {name}", unit="step", mininterval=5):
+            for group in optimiser.param_groups:
+                group["lr"] = first_rate / (1 + RATE_DECAY * step)
+            loss = self.loss(decoder, targets, step)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+        return {key: tensor.detach().cpu() for key, tensor in decoder.state_dict().items()}
+
+    def loss(self, decoder: nn.Module, targets: Targets, step: int) -> Tensor:
+        """Of one step's photographs: content, tilted views, whole outputs and variation, by weight."""
+        settings, contents_NCSS = self.settings, self.draw(step)
+        with torch.autocast(self.encoder.device, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            with torch.no_grad():
+                features = self.backbone.encode(contents_NCSS)
+                sources_ND = embed_pixels(self.encoder, contents_NCSS)
+            outputs_NCSS = self.backbone.decode(decoder, features).float()
+            content = self.backbone.content_loss(self.backbone.encode(outputs_NCSS), features)
+            whole_ND = embed_pixels(self.encoder, outputs_NCSS)
+            generators = [torch.Generator().manual_seed(seed) for seed in self.view_seeds(step)]
+            side = settings.crop_size
+            views_NKD = embed_crops(
+                self.encoder, outputs_NCSS, draw_crops(generators, settings.views, side, (side, side))
+            )
+        whole_ND = unit_directions(whole_ND, sources_ND)
+        views_NKD = unit_directions(views_NKD, sources_ND[:, None])
+        whole_N = targets.whole_losses(whole_ND)
+        patch_N = targets.patch_losses(views_NKD, settings.threshold)
+        # The authors' norm is of the batch as a whole, which is that of its images as channels of one.
+        variation = variation_norms(outputs_NCSS.flatten(0, 1)[None])[0]
+        return (
+            settings.content_weight * content
+            + settings.patch_weight * patch_N.mean()
+            + settings.direction_weight * whole_N.mean()
+            + settings.variation_weight * variation
+        )
+
+    def draw(self, step: int) -> Tensor:
+        """Random crops of random photographs, contents_NCSS in [0, 1]."""
+        rng, side = np.random.default_rng((self.settings.seed, step)), self.settings.crop_size
+        crops = []
+        for index in rng.integers(len(self.photographs), size=self.settings.batch):
+            photograph_CHW = self.photographs[index]
+            top, left = (int(rng.integers(whole - side + 1)) for whole in photograph_CHW.shape[1:])
+            crops.append(photograph_CHW[:, top : top + side, left : left + side])
+        return torch.stack(crops).to(self.encoder.device)
+
+    def view_seeds(self, step: int) -> list[int]:
+        """A seed for the views of each photograph of a step."""
+        seeds = np.random.SeedSequence((self.settings.seed, step, 1)).generate_state(self.settings.batch, np.uint64)
+        return [int(seed) >> 1 for seed in seeds]
+
+
+def fit_crop(pixels_HWC: Pixels, side: int) -> Tensor:
+    """A photograph in [0, 1], CHW, whose short side is at least that of a crop and at most twice that."""
+    photograph_1CHW = torch.from_numpy(pixels_HWC).permute(2, 0, 1)[None].float() / 255
+    short = min(photograph_1CHW.shape[2:])
+    wanted = min(max(short, side), int(LARGEST_SCALE * side))
+    if wanted == short:
+        return photograph_1CHW[0]
+    size = [max(side, round(whole * wanted / short)) for whole in photograph_1CHW.shape[2:]]
+    return F.interpolate(photograph_1CHW, size, mode="bilinear", antialias=True)[0].clamp_(0, 1)
