@@ -1,0 +1,64 @@
+"""Where a picture of a table is: `URI/of/file.parquet#row=123`, readable wherever a picture's path is."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qs, quote
+
+from tasks.corpus.listing import FoundFile, Root
+from tasks.storage import open_filesystem
+
+MARK = "#row="
+
+
+@dataclass(frozen=True)
+class RowPlace:
+    """One row of a Parquet file.
+
+    `image` is the column of its picture, None where there is but one that could be. `version` is the file's: a
+    picture that was read from this version need not be read again to know what it is. Empty where it is unknown.
+    """
+
+    file: str
+    row: int
+    image: str | None = None
+    version: str = ""
+
+    @property
+    def uri(self) -> str:
+        """The place as a reference names it."""
+        image = f"&image={quote(self.image, safe='')}" if self.image else ""
+        version = f"&version={self.version}" if self.version else ""
+        return f"{self.file}{MARK}{self.row}{image}{version}"
+
+
+def parse_place(uri: str) -> RowPlace | None:
+    """The row that a URI names; None where it names a file."""
+    file, mark, rest = uri.rpartition(MARK)
+    row, _, options = rest.partition("&")
+    if not mark or not file or not (row.isascii() and row.isdigit()):
+        return None
+    named = parse_qs(options)
+    return RowPlace(file, int(row), _last(named.get("image")), _last(named.get("version")) or "")
+
+
+def file_version(file: FoundFile) -> str:
+    """A short digest of a file's size and time or entity tag; empty where a store gives neither."""
+    if not file.modified and not file.etag:
+        return ""
+    return hashlib.sha256(f"{file.bytes} {file.modified} {file.etag}".encode()).hexdigest()[:12]
+
+
+def find_file(uri: str) -> tuple[Root, FoundFile]:
+    """A file and the folder that it lies in. Raises RequestError and what its store raises."""
+    filesystem, path = open_filesystem(uri)
+    folder, name = posixpath.split(path)
+    root = Root(filesystem, folder)
+    return root, root.file(name)
+
+
+def _last(values: Sequence[str] | None) -> str | None:
+    return values[-1] if values else None

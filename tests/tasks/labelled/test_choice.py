@@ -1,0 +1,286 @@
+"""Choosing pictures of classes: by the dataset's names, by a fixed draw, and never a broken one."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.labelled import labels, rows
+from tasks.labelled.choice import choose
+from tasks.labelled.place import RowPlace
+from tasks.labelled.rows import is_unchanged
+from tasks.labelled.settings import TableSettings
+from tasks.records import RequestError
+from tests.tasks.labelled.making import GARBLED, labels_in, painting, rows_of, write_shard, write_wikiart
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing remembered of another test's files."""
+    fresh = rows.RowReader()
+    for module in ("choice", "labels", "rows"):
+        monkeypatch.setattr(f"tasks.labelled.{module}.ROWS", fresh)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_wikiart(tmp_path_factory.mktemp("wikiart"))
+
+
+def draw(table: Path, said: list[str] | None = None, **settings: Any) -> dict[str, list[RowPlace]]:
+    made = TableSettings.model_validate({"table": str(table), "by": "artist", **settings})
+    return choose(made, (said if said is not None else []).append)
+
+
+def pairs(places: list[RowPlace]) -> list[tuple[str, int]]:
+    return [(Path(place.file).name, place.row) for place in places]
+
+
+@pytest.mark.parametrize("by", ["artist", "genre", "style"])
+def test_pictures_are_of_their_class_by_the_datasets_own_names(table: Path, by: str) -> None:
+    chosen = draw(table, by=by)
+    truth = labels_in(table, by)
+    assert list(chosen) == sorted(set(truth.values()))
+    assert {name: {truth[pair] for pair in pairs(places)} for name, places in chosen.items()} == {
+        name: {name} for name in chosen
+    }
+    assert all(len(set(places)) == 4 for places in chosen.values())
+
+
+@pytest.mark.parametrize("described", ["infos", "card"])
+def test_names_beside_the_shards_serve_as_well(table: Path, tmp_path: Path, described: str) -> None:
+    other = write_wikiart(tmp_path, described=described)
+    assert {name: pairs(places) for name, places in draw(other).items()} == {
+        name: pairs(places) for name, places in draw(table).items()
+    }
+
+
+def test_a_garbled_name_is_a_name(table: Path) -> None:
+    assert list(draw(table, classes=[GARBLED])) == [GARBLED]
+
+
+def test_the_draw_does_not_depend_on_other_classes_threads_or_the_number_drawn(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = {name: pairs(places) for name, places in draw(table).items()}
+    assert pairs(draw(table, classes="claude-monet")["claude-monet"]) == full["claude-monet"]
+    assert pairs(draw(table, pictures=2)["claude-monet"]) == full["claude-monet"][:2]
+    monkeypatch.setattr(labels, "READERS", 1)
+    monkeypatch.setattr(labels, "BATCH_ROWS", 7)
+    monkeypatch.setattr(labels.Root, "files", _turned(labels.Root.files))
+    assert {name: pairs(places) for name, places in draw(table).items()} == full
+
+
+def _turned(files: Any) -> Any:
+    return lambda root: files(root)[::-1]
+
+
+def test_another_seed_draws_other_pictures(table: Path) -> None:
+    assert draw(table, seed=1) != draw(table)
+
+
+def test_the_draw_is_spread_over_shards_and_row_groups(table: Path) -> None:
+    drawn = [pair for places in draw(table, pictures=8).values() for pair in pairs(places)]
+    assert len({file for file, _ in drawn}) == 3
+    assert len({row // 8 for _, row in drawn}) == 5
+
+
+def test_more_shards_take_over_some_places_and_leave_the_order_of_the_others(tmp_path: Path) -> None:
+    table = write_wikiart(tmp_path)
+    before = {name: pairs(places) for name, places in draw(table).items()}
+    write_shard(table / "more.parquet", rows_of(7, 40))
+    after = {name: pairs(places) for name, places in draw(table).items()}
+    kept = {name: [pair for pair in after[name] if pair[0] != "more.parquet"] for name in before}
+    assert after != before
+    assert kept == {name: before[name][: len(kept[name])] for name in before}
+
+
+def test_other_columns_filter(table: Path) -> None:
+    truth = {column: labels_in(table, column) for column in ("artist", "genre", "style")}
+    where = {"genre": "landscape", "style": ["Impressionism", "Ukiyo_e"]}
+    said: list[str] = []
+    chosen = draw(table, said, classes=["claude-monet", "camille-pissarro"], where=where, pictures=20)
+    fitting = [
+        pair
+        for pair, artist in truth["artist"].items()
+        if artist == "claude-monet"
+        and truth["genre"][pair] == "landscape"
+        and truth["style"][pair] in ("Impressionism", "Ukiyo_e")
+    ]
+    assert list(chosen) == ["claude-monet", "camille-pissarro"]
+    assert 0 < len(fitting) < 20
+    assert set(pairs(chosen["claude-monet"])) == set(fitting)
+    assert any(f"claude-monet ({len(fitting)})" in line and "fewer than 20" in line for line in said)
+
+
+def test_classes_may_be_the_largest_or_large_enough(table: Path) -> None:
+    counts = Counter(labels_in(table, "artist").values())
+    largest = sorted(counts, key=lambda name: (-counts[name], name))
+    assert set(draw(table, at_most=2)) == set(largest[:2])
+    said: list[str] = []
+    few = min(counts.values())
+    assert set(draw(table, said, min_pictures=few + 1)) == {name for name in counts if counts[name] > few}
+    assert any("left out" in line and largest[-1] in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"classes": ["claude monnet"]}, "no artist 'claude monnet': did you mean 'claude-monet'"),
+        ({"classes": ["joaquin-sorolla"]}, r"did you mean 'joaqu\S+-sorolla'"),
+        ({"classes": ["zzz"]}, "no artist 'zzz': it has Unknown Artist"),
+        ({"where": {"genre": "Landscapes"}}, "no genre 'Landscapes': did you mean 'landscape'"),
+        ({"classes": ["canaletto"]}, "no picture of the artist 'canaletto'"),
+        ({"where": {"genre": "still_life"}}, "no picture with a class of 'artist' that `where`"),
+        ({"min_pictures": 1000}, "lower `min_pictures`"),
+        ({"by": "painter"}, "no column 'painter' of classes: choose among artist, genre, style"),
+        ({"by": "image"}, "no column 'image' of classes"),
+        ({"image": "scan"}, "no picture column 'scan'"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_had_is_refused_with_what_can(table: Path, settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        draw(table, **settings)
+
+
+def test_a_folder_without_shards_and_a_damaged_shard_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="cannot be found"):
+        draw(tmp_path / "nowhere")
+    with pytest.raises(RequestError, match=r"no \.parquet files"):
+        draw(tmp_path)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(RequestError, match=r"a\.parquet is no Parquet file"):
+        draw(tmp_path)
+
+
+def break_pictures(table: Path, chosen: list[RowPlace], by: dict[int, Any]) -> None:
+    """Write other cells in place of the chosen pictures, by their place in the draw."""
+    for number, cell in by.items():
+        place = chosen[number]
+        rows = pq.read_table(place.file).to_pylist()
+        rows[place.row]["image"] = cell
+        write_shard(Path(place.file), rows)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        {"bytes": painting(5)[:200], "path": None},
+        {"bytes": b"<html>", "path": None},
+        {"bytes": b"", "path": None},
+        {"bytes": None, "path": None},
+        {"bytes": None, "path": "gone.jpg"},
+        {"bytes": None, "path": "../../secret.jpg"},
+        None,
+    ],
+    ids=["cut", "words", "empty", "null", "missing", "outside", "nothing"],
+)
+def test_a_broken_picture_makes_room_for_the_next_in_the_draw(tmp_path: Path, cell: Any) -> None:
+    table = write_wikiart(tmp_path)
+    (tmp_path.parent / "secret.jpg").write_bytes(painting(1))
+    before = draw(table, pictures=5)["claude-monet"]
+    break_pictures(table, before, {1: cell})
+    said: list[str] = []
+    after = draw(table, said)["claude-monet"]
+    assert pairs(after) == [pair for pair in pairs(before) if pair != pairs(before)[1]]
+    assert any("is no usable picture" in line and f"#row={before[1].row}" in line for line in said)
+
+
+def test_a_class_of_broken_pictures_is_refused(tmp_path: Path) -> None:
+    rows = rows_of(0, 6)
+    for row in rows:
+        row["artist"] = 4
+        row["image"] = {"bytes": b"words", "path": None}
+    write_shard(tmp_path / "a.parquet", rows)
+    with pytest.raises(RequestError, match="No picture of 'claude-monet'"):
+        draw(tmp_path)
+
+
+def test_pictures_without_a_class_are_counted_and_passed_over(tmp_path: Path) -> None:
+    rows = rows_of(0, 8)
+    for row, number in zip(rows, [-1, None, 129, 4, 4, 4, 4, 4], strict=True):
+        row["artist"] = number
+    write_shard(tmp_path / "a.parquet", rows)
+    said: list[str] = []
+    assert {name: sorted(row for _, row in pairs(places)) for name, places in draw(tmp_path, said).items()}.keys() == {
+        "claude-monet"
+    }
+    assert any("3 pictures have no artist" in line for line in said)
+
+
+def columns() -> list[Any]:
+    words = ["ink", "oil", None, "", "ink"]
+    return [
+        pytest.param(pa.array(words), ["ink", "oil"], id="words"),
+        pytest.param(pa.array(words).dictionary_encode(), ["ink", "oil"], id="dictionary"),
+        pytest.param(pa.array([1874, 1901, None, -1, 1874], pa.int16()), ["1874", "1901"], id="numbers"),
+    ]
+
+
+@pytest.mark.parametrize(("column", "names"), columns())
+def test_words_and_plain_numbers_are_their_own_names(tmp_path: Path, column: pa.Array, names: list[str]) -> None:
+    pictures = pa.array([painting(number) for number in range(5)])
+    pq.write_table(pa.table({"scan": pictures, "kind": column}), tmp_path / "a.parquet")
+    chosen = draw(tmp_path / "a.parquet", by="kind")
+    assert {name: sorted(place.row for place in places) for name, places in chosen.items()} == {
+        names[0]: [0, 4],
+        names[1]: [1],
+    }
+
+
+def test_only_columns_of_classes_are_read_for_the_draw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = write_wikiart(tmp_path, shards=1)
+    read: list[list[str]] = []
+    whole = pq.ParquetFile.iter_batches
+
+    def note(file: pq.ParquetFile, *words: Any, **options: Any) -> Any:
+        read.append(options["columns"])
+        return whole(file, *words, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", note)
+    settings = TableSettings(table=str(table), by="style", where={"genre": ("landscape",)})
+    found = labels.LabelledTable(settings).find()
+    assert sum(found.counts.values()) > 0
+    assert read == [["style", "genre"]]
+
+
+def test_each_row_group_is_read_once_for_all_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = write_wikiart(tmp_path)
+    opened: list[tuple[str, int]] = []
+    whole = pq.ParquetFile.iter_batches
+
+    def note(file: pq.ParquetFile, *words: Any, **options: Any) -> Any:
+        if options["columns"] == ["image"]:
+            opened.extend((str(id(file)), group) for group in options["row_groups"])
+        return whole(file, *words, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", note)
+    chosen = draw(table, pictures=8)
+    drawn = {(place.file, place.row // 8) for places in chosen.values() for place in places}
+    assert len(opened) == len(drawn) > 10
+    draw(table, pictures=8)
+    for place in itertools.chain(*chosen.values()):
+        rows.ROWS.read(place)
+    assert len(opened) == len(drawn), "what was found is remembered, and so are the pictures"
+
+
+def test_object_storage_gives_the_same_draw_and_is_not_asked_twice_for_a_picture(
+    table: Path, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec.filesystem("s3").put(f"{table}/", f"{s3}/wikiart/data/", recursive=True)
+    remote = TableSettings(table=f"{s3}/wikiart/data", by="style", where={"genre": ("portrait",)})
+    chosen = choose(remote, [].append)
+    local = draw(table, by="style", where={"genre": "portrait"})
+    assert {name: pairs(places) for name, places in chosen.items()} == {name: pairs(p) for name, p in local.items()}
+    assert all(place.version and is_unchanged(place.uri) for places in chosen.values() for place in places)
+    assert rows.ROWS.read(chosen["Ukiyo_e"][0]) == rows.ROWS.read(local["Ukiyo_e"][0])
+    monkeypatch.setattr(rows, "_read_rows", None)
+    assert choose(remote, [].append) == chosen

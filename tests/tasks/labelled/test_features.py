@@ -1,0 +1,107 @@
+"""Names of classes come from the dataset itself, wherever it carries them, and never from us."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import datasets
+import fsspec
+import pyarrow.parquet as pq
+import pytest
+from datasets.info import DatasetInfosDict
+
+from tasks.labelled.features import names_beside, names_in_schema
+from tasks.records import RequestError
+from tests.tasks.labelled.making import CLASSES, FEATURES, GARBLED, SCHEMA, describe, write_wikiart
+
+COLUMNS = SCHEMA.names
+
+
+def beside(folder: Path, columns: list[str] = COLUMNS) -> dict[str, list[str]]:
+    return dict(names_beside(fsspec.filesystem("file"), str(folder), columns))
+
+
+def test_datasets_reads_our_small_wikiart_as_it_would_the_real_one(tmp_path: Path) -> None:
+    table = write_wikiart(tmp_path / "wikiart", shards=1, rows=4)
+    read = datasets.Dataset.from_parquet(str(table / "*.parquet"), cache_dir=str(tmp_path / "cache"))
+    assert read.features == datasets.Features(
+        image=datasets.Image(), **{column: datasets.ClassLabel(names=names) for column, names in CLASSES.items()}
+    )
+    assert read[0]["image"].size == (40, 30)
+
+
+def test_a_schema_that_datasets_wrote_gives_its_names() -> None:
+    features = datasets.Features(label=datasets.ClassLabel(names=["no", GARBLED]), other=datasets.Value("int64"))
+    assert names_in_schema(features.arrow_schema.metadata) == {"label": ["no", GARBLED]}
+
+
+def test_the_older_way_of_writing_a_schema_gives_its_names_too() -> None:
+    label = {"num_classes": 2, "names": ["a", "b"], "names_file": None, "id": None, "_type": "ClassLabel"}
+    features = {"image": {"decode": True, "id": None, "_type": "Image"}, "label": label}
+    assert names_in_schema({b"huggingface": json.dumps({"info": {"features": features}}).encode()}) == {
+        "label": ["a", "b"]
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"info": 3}', '{"info": {"features": {"a": {"_type": "ClassLabel", "names": [1]}}}}']
+)
+def test_a_schema_that_says_nothing_gives_no_names(text: str) -> None:
+    assert names_in_schema({b"huggingface": text.encode()}) == {}
+    assert names_in_schema(None) == {}
+
+
+@pytest.mark.parametrize("described", ["infos", "card"])
+@pytest.mark.parametrize("depth", ["", "data", "default/train"])
+def test_a_description_beside_or_above_the_files_gives_the_names(tmp_path: Path, described: str, depth: str) -> None:
+    describe(tmp_path, described)
+    (tmp_path / depth).mkdir(parents=True, exist_ok=True)
+    assert beside(tmp_path / depth) == CLASSES
+
+
+def test_a_card_that_datasets_wrote_gives_its_names(tmp_path: Path) -> None:
+    features = datasets.Features(label=datasets.ClassLabel(names=["no", "1", GARBLED]))
+    DatasetInfosDict({"default": datasets.DatasetInfo(features=features)}).write_to_directory(str(tmp_path))
+    assert beside(tmp_path, ["label"]) == {"label": ["no", "1", GARBLED]}
+
+
+def test_a_description_of_other_columns_is_passed_over(tmp_path: Path) -> None:
+    describe(tmp_path, "card")
+    (tmp_path / "data").mkdir()
+    other = {"a": {"features": {"image": {"_type": "Image"}, "kind": {"_type": "ClassLabel", "names": ["x"]}}}}
+    (tmp_path / "data/dataset_infos.json").write_text(json.dumps(other))
+    assert beside(tmp_path / "data") == CLASSES
+    assert beside(tmp_path / "data", ["another"]) == {}
+
+
+def test_descriptions_that_disagree_are_refused(tmp_path: Path) -> None:
+    turned = FEATURES | {"genre": {"_type": "ClassLabel", "names": CLASSES["genre"][::-1]}}
+    infos = {"one": {"features": FEATURES}, "two": {"features": turned}}
+    (tmp_path / "dataset_infos.json").write_text(json.dumps(infos))
+    with pytest.raises(RequestError, match="several tables"):
+        beside(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "# Words", "---\n: [\n---\n", "---\n- a\n---\n", "---\n!!python/name:os.x\n---"])
+def test_a_card_without_a_description_gives_no_names(tmp_path: Path, text: str) -> None:
+    (tmp_path / "README.md").write_text(text)
+    (tmp_path / "dataset_infos.json").write_text(text)
+    assert beside(tmp_path) == {}
+
+
+def test_the_small_wikiart_has_the_real_schema(tmp_path: Path) -> None:
+    """`huggan/wikiart`: image, and ClassLabels of 129 artists, 11 genres and 27 styles."""
+    table = write_wikiart(tmp_path, shards=1, rows=1)
+    schema = pq.read_schema(next(table.glob("*.parquet")))
+    assert {field.name: str(field.type) for field in schema} == {
+        "image": "struct<bytes: binary, path: string>",
+        "artist": "int64",
+        "genre": "int64",
+        "style": "int64",
+    }
+    assert {column: len(names) for column, names in names_in_schema(schema.metadata).items()} == {
+        "artist": 129,
+        "genre": 11,
+        "style": 27,
+    }
