@@ -11,12 +11,16 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.encoders.clip_models import find_model
+from tasks.labelled.place import parse_place
+from tasks.labelled.rows import ROWS, is_unchanged
 from tasks.methods.settings import MethodSettings
-from tasks.records import RequestError
+from tasks.records import ImageError, RequestError
 from tasks.regions.settings import RegionSettings
 from tasks.samples.photographs import neutral_digest
 from tasks.storage import open_filesystem, storage_errors
 from tasks.weights.references import digest as weights_digest
+
+MAX_NAME = 200
 
 
 class GridCell(BaseModel):
@@ -42,7 +46,9 @@ class ReferenceSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    image: str | None = Field(None, description="Path or URI of a picture.")
+    image: str | None = Field(
+        None, description="Path or URI of a picture; `FILE.parquet#row=12` is the picture of a row, counted from 0."
+    )
     text: str | None = Field(None, min_length=1, description="Words for the style.")
     weight: float = Field(1.0, gt=0, allow_inf_nan=False, description="Share of this reference in the mix.")
     mask: str | GridCell | None = Field(
@@ -66,7 +72,7 @@ class StyleSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, max_length=200, description="Unique in the dataset; a column of each record.")
+    name: str = Field(min_length=1, max_length=MAX_NAME, description="Unique in the dataset; a column of each record.")
     references: tuple[ReferenceSettings, ...] = Field(min_length=1, description="Pictures, texts, or both.")
     method: MethodSettings | None = Field(None, description="Overrides the job's method for this style.")
     regions: RegionSettings | None = Field(
@@ -204,7 +210,7 @@ def _find_change(style: PlannedStyle) -> str | None:
         return "the CLIP that reads its texts"
     for path, digest in (picture for reference in style.references for picture in reference.pictures().items()):
         with suppress(RequestError):
-            if _digest_picture(path, style.name) != digest:
+            if not is_unchanged(path) and _digest_picture(path, style.name) != digest:
                 return f"the picture {path}"
     return None
 
@@ -216,10 +222,13 @@ def pair_seed(job_seed: int, content_id: str, style_digest: str) -> int:
 
 
 def read_reference(uri: str, style: str) -> bytes:
-    """Bytes of a style picture. Raises RequestError naming the style."""
-    filesystem, path = open_filesystem(uri)
+    """Bytes of a style picture, a file or a row of a Parquet file. Raises RequestError naming the style."""
+    place = parse_place(uri)
+    filesystem, path = open_filesystem(place.file if place else uri)
     try:
-        return bytes(filesystem.cat_file(path))
+        return ROWS.read(place) if place else bytes(filesystem.cat_file(path))
+    except ImageError as error:
+        raise RequestError(f"Style {style!r}: {uri} is no usable picture ({error}): name another.") from error
     except storage_errors(filesystem) as error:
         raise RequestError(f"Style {style!r}: the picture {uri} cannot be read; check its path.") from error
 
@@ -236,6 +245,9 @@ def _plan_reference(reference: ReferenceSettings, total: float, style: str) -> P
 
 
 def _digest_picture(uri: str, style: str) -> str:
+    known = ROWS.checked(uri) if is_unchanged(uri) else None
+    if known is not None and known.sha256 is not None:
+        return known.sha256
     return hashlib.sha256(read_reference(uri, style)).hexdigest()
 
 

@@ -1,0 +1,157 @@
+"""A row of a Parquet file is a picture like any other: read, digested and noticed when it changes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.labelled import rows
+from tasks.labelled.place import RowPlace, file_version, find_file, parse_place
+from tasks.labelled.rows import RowReader, is_unchanged
+from tasks.methods.adain.settings import AdainSettings
+from tasks.records import ImageError, RequestError
+from tasks.styles import StyleSettings, check_unchanged, plan_style, read_reference
+from tests.tasks.corpus.conftest import memory
+from tests.tasks.labelled.making import painting, rows_of, write_shard
+
+__all__ = ["memory"]
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Path:
+    path = tmp_path / "data/a b#1.parquet"
+    write_shard(path, rows_of(0, 20))
+    return path
+
+
+def placed(shard: Path, row: int) -> RowPlace:
+    return RowPlace(str(shard), row, None, file_version(find_file(str(shard))[1]))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        RowPlace("s3://bucket/data/a.parquet", 0),
+        RowPlace("/a b/#row=/c.parquet", 12, "the scan&#=", "0123abcd"),
+        RowPlace("a.parquet", 3, None, "ff"),
+    ],
+)
+def test_a_place_survives_its_uri(place: RowPlace) -> None:
+    assert parse_place(place.uri) == place
+
+
+@pytest.mark.parametrize("uri", ["a.jpg", "a.parquet", "a#row=.jpg", "a.parquet#row=-1", "#row=1", "a.parquet#row=²"])
+def test_other_paths_are_of_files(uri: str) -> None:
+    assert parse_place(uri) is None
+
+
+@pytest.mark.parametrize("row", [0, 7, 8, 19])
+def test_a_style_may_name_a_row(shard: Path, row: int) -> None:
+    assert read_reference(f"{shard}#row={row}", "monet") == painting(row)
+    planned = plan_style(
+        StyleSettings.model_validate({"name": "monet", "references": [{"image": f"{shard}#row={row}"}]}),
+        AdainSettings(),
+    )
+    assert planned.references[0].sha256 == hashlib.sha256(painting(row)).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("#row=20", "the row is not there"),
+        ("#row=0&image=scan", "no picture column 'scan'"),
+        (".gone#row=0", "cannot be"),
+    ],
+)
+def test_a_row_that_cannot_be_had_is_refused_in_a_sentence(shard: Path, uri: str, reason: str) -> None:
+    with pytest.raises(RequestError, match=reason):
+        read_reference(f"{shard}{uri}", "monet")
+
+
+def test_pictures_may_lie_beside_the_table_and_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "data/deep").mkdir(parents=True)
+    (tmp_path / "data/deep/a.jpg").write_bytes(painting(3))
+    (tmp_path / "b.jpg").write_bytes(painting(4))
+    cells = [{"bytes": None, "path": path} for path in ("deep/a.jpg", "../b.jpg", str(tmp_path / "b.jpg"), "s3://x/b")]
+    write_shard(
+        tmp_path / "data/a.parquet", [row | {"image": cell} for row, cell in zip(rows_of(0, 4), cells, strict=True)]
+    )
+    reader = RowReader()
+    assert reader.read(RowPlace(str(tmp_path / "data/a.parquet"), 0)) == painting(3)
+    for row in (1, 2, 3):
+        with pytest.raises(ImageError):
+            reader.read(RowPlace(str(tmp_path / "data/a.parquet"), row))
+
+
+def test_a_changed_row_is_noticed_and_an_unchanged_one_need_not_be_read(
+    shard: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    style = StyleSettings.model_validate({"name": "monet", "references": [{"image": placed(shard, 3).uri}]})
+    planned = plan_style(style, AdainSettings())
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "_read_rows", None)
+        check_unchanged([planned])
+    before = shard.stat()
+    os.utime(shard, ns=(before.st_atime_ns, before.st_mtime_ns + 10**9))
+    assert not is_unchanged(placed(shard, 3).uri.replace(placed(shard, 3).version, "0" * 12))
+    check_unchanged([planned])
+    write_shard(shard, rows_of(9, 20))
+    with pytest.raises(RequestError, match=r"the picture .*#row=3.*, which has changed"):
+        check_unchanged([planned])
+    shard.unlink()
+    check_unchanged([planned])
+
+
+def test_a_file_that_changed_is_read_again(shard: Path) -> None:
+    reader = RowReader()
+    place = placed(shard, 3)
+    assert reader.read(place) == painting(3)
+    write_shard(shard, rows_of(9, 12))
+    assert reader.read(place) == painting(9003)
+    with pytest.raises(ImageError, match="the row is not there"):
+        reader.read(RowPlace(str(shard), 15))
+
+
+def test_what_is_kept_is_bounded_in_bytes(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "KEPT_BYTES", 2 * len(painting(0)) + 100)
+    reader = RowReader()
+    found = reader.check([placed(shard, row) for row in range(20)])
+    assert len(found) == 20
+    assert sum(map(len, reader._pictures.values())) == reader._bytes <= rows.KEPT_BYTES
+    assert 0 < len(reader._pictures) < 4
+    assert reader.read(placed(shard, 0)) == painting(0)
+
+
+def test_digests_of_earlier_plans_save_reading(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = RowReader()
+    reader.remember({placed(shard, 1).uri: "known", f"{shard}#row=2": "no version, so no"})
+    monkeypatch.setattr(rows, "_read_rows", None)
+    (found,) = reader.check([placed(shard, 1)]).values()
+    assert found.sha256 == "known"
+    assert reader.checked(f"{shard}#row=2") is None
+
+
+def test_a_damaged_row_group_spoils_its_rows_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    write_shard(path, rows_of(0, 16))
+    chunk = pq.read_metadata(path).row_group(0).column(0)
+    data = bytearray(path.read_bytes())
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    data[start : start + 40] = b"\xff" * 40
+    path.write_bytes(bytes(data))
+    reader = RowReader()
+    found = reader.check([placed(path, row) for row in (0, 5, 8, 15)])
+    assert [one.sha256 is not None for one in found.values()] == [False, False, True, True]
+
+
+def test_rows_are_read_from_any_store(memory: fsspec.AbstractFileSystem) -> None:
+    table = pa.table({"picture": [painting(1), painting(2)]})
+    with memory.open("/art/a.parquet", "wb") as file:
+        pq.write_table(table, file)
+    assert read_reference("memory://art/a.parquet#row=1", "ink") == painting(2)
