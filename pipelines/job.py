@@ -23,6 +23,7 @@ from pydantic import (
 from tasks.actors.settings import ResourceSettings
 from tasks.corpus.settings import CorpusSettings
 from tasks.images.settings import ImageSettings
+from tasks.labelled.settings import TableSettings
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.settings import METHODS, MethodSettings
 from tasks.records import RequestError
@@ -38,10 +39,23 @@ def _from_uri(value: object) -> object:
 
 
 def _kind_of_styles(value: object) -> str:
+    if isinstance(value, dict | TableSettings):
+        return "one table"
     return "folder" if isinstance(value, str) else "list"
 
 
-StyleList = Annotated[tuple[StyleSettings, ...], Field(min_length=1)]
+def _kind_of_style(value: object) -> str:
+    is_table = isinstance(value, TableSettings) or (isinstance(value, dict) and "table" in value)
+    return "one table" if is_table else "one style"
+
+
+# Names of the members of the unions below; none is a key of a job.
+MEMBERS = ("folder", "list", "one table", "one style")
+OneStyle = Annotated[
+    Annotated[StyleSettings, Tag("one style")] | Annotated[TableSettings, Tag("one table")],
+    Discriminator(_kind_of_style),
+]
+StyleList = Annotated[tuple[OneStyle, ...], Field(min_length=1)]
 
 
 class Job(BaseModel):
@@ -56,8 +70,12 @@ class Job(BaseModel):
     store: str | None = Field(None, description="Path or URI of the representations; default: inside the output.")
     method: MethodSettings = Field(default_factory=AdainSettings, description="The method of every style below.")
     styles: Annotated[
-        Annotated[str, Tag("folder")] | Annotated[StyleList, Tag("list")], Discriminator(_kind_of_styles)
-    ] = Field(description="Styles, or a folder of pictures, each a style named by its file.")
+        Annotated[str, Tag("folder")] | Annotated[TableSettings, Tag("one table")] | Annotated[StyleList, Tag("list")],
+        Discriminator(_kind_of_styles),
+    ] = Field(
+        description="Styles, or a folder of pictures, each a style named by its file, or a table of labelled pictures "
+        "(WikiArt), each class a style. A list may hold tables, too."
+    )
     images: ImageSettings = Field(default_factory=ImageSettings, description="Size and codec of the pictures.")
     scores: ScoreSettings = Field(default_factory=ScoreSettings, description="CLIP scores in each record.")
     resources: ResourceSettings = Field(default_factory=ResourceSettings, description="What actors take.")
@@ -70,7 +88,8 @@ class Job(BaseModel):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        names = [] if isinstance(self.styles, str) else [style.name for style in self.styles]
+        given = self.styles if isinstance(self.styles, tuple) else ()
+        names = [style.name for style in given if isinstance(style, StyleSettings)]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"styles: the name {doubled[0]!r} comes twice; rename one")
@@ -83,21 +102,24 @@ class Job(BaseModel):
 
     def resolve_paths(self, resolve: Callable[[str], str]) -> Job:
         """The same job with every path made absolute; URIs stay as they are."""
-        styles = (
-            resolve(self.styles)
-            if isinstance(self.styles, str)
-            else tuple(style.resolve_paths(resolve) for style in self.styles)
-        )
         return self.model_copy(
             update={
                 "corpus": self.corpus.model_copy(update={"uri": resolve(self.corpus.uri)}),
                 "output": resolve(self.output),
                 "store": resolve(self.store) if self.store else None,
                 "method": self.method.resolve_paths(resolve),
-                "styles": styles,
+                "styles": _resolve_styles(self.styles, resolve),
                 "scores": self.scores.resolve_paths(resolve),
             }
         )
+
+
+def _resolve_styles(styles: Any, resolve: Callable[[str], str]) -> Any:
+    if isinstance(styles, str):
+        return resolve(styles)
+    if isinstance(styles, TableSettings):
+        return styles.resolve_paths(resolve)
+    return tuple(style.resolve_paths(resolve) for style in styles)
 
 
 def load_job(path: str | Path) -> Job:
@@ -155,7 +177,7 @@ def _explain(error: ValidationError) -> str:
     """The first error as one sentence; the rest by number."""
     first, *others = error.errors(include_url=False, include_context=False, include_input=False)
     # Pydantic's path names the member of a union, too: a job has no such key.
-    parts = [str(part) for part in first["loc"] if part not in ("folder", "list", *METHODS)]
+    parts = [str(part) for part in first["loc"] if part not in (*MEMBERS, *METHODS)]
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         reason = "there is no such key; `atelier schema` prints those there are"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import typer
+
 from pipelines.job import Job
 from pipelines.summary import RunSummary
 from tasks.dataset.chain import draft_wanted
@@ -17,9 +19,12 @@ from tasks.storage import Folder
 
 
 def prepare_wanted(job: Job) -> Wanted:
-    """What a job wants, with its styles digested. Raises RequestError where it is not the dataset's."""
+    """What a job wants, with its styles digested. Raises RequestError where it is not the dataset's.
+
+    What tables of styles were found to hold is said on stderr.
+    """
     check_identity(Folder(job.output), DatasetIdentity(images=job.images, seed=job.seed))
-    styles = prepare_styles(job.styles, job.method)
+    styles = prepare_styles(job.styles, job.method, job.output, lambda line: typer.echo(line, err=True))
     clip, judge = job.scores.clip, job.scores.judge
     return Wanted(settle_format(job.corpus, styles), job.images, job.seed, styles, job.store_uri, clip, judge)
 

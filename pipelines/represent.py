@@ -12,7 +12,7 @@ from tasks.actors.on_demand import PoolOnDemand
 @flow(name="represent", flow_run_name="represent {job.store_uri}")
 def represent(job: Job) -> tuple[int, int]:
     """Compute and store what the store lacks of a job's styles; gives (computed, were there)."""
-    styles = steps.prepare(job.styles, job.method, job.store_uri)
+    styles = steps.prepare(job.styles, job.method, job.store_uri, job.output)
     computed = 0
     with PoolOnDemand(job.resources, job.output, job.store_uri, "none") as actors:
         for batch in steps.batches_to_represent(styles, job.store_uri):

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -146,6 +146,12 @@ def read_chain(folder: Folder, names: Collection[str] | None = None) -> list[Pla
         raise RequestError(f"The plan chain under {folder.uri}/plans has a hole: restore the missing plan.")
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(lambda seq: _read_plan(folder, seq), seqs))
+
+
+def planned_pictures(plans: Iterable[Plan]) -> dict[str, str]:
+    """SHA-256 of each picture that styles of these plans name, by its URI."""
+    styles = (style for plan in plans for style in plan.styles)
+    return {path: digest for style in styles for ref in style.references for path, digest in ref.pictures().items()}
 
 
 def _read_plan(folder: Folder, seq: int) -> Plan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,42 +10,31 @@ from tasks.corpus.masks import check_masks
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.identity import DatasetIdentity, check_identity
 from tasks.encoders.clip_models import find_model
+from tasks.expansion import StyleSource, expand_styles, has_table
 from tasks.images.decoding import decode
 from tasks.images.settings import ImageSettings
+from tasks.labelled.choice import Say
+from tasks.labelled.rows import ROWS, is_unchanged
 from tasks.methods.settings import MethodSettings
+from tasks.plan import planned_pictures, read_chain
 from tasks.records import ImageError, RequestError
 from tasks.storage import Folder
-from tasks.styles import PlannedStyle, ReferenceSettings, StyleSettings, is_composite, plan_style, read_reference
+from tasks.styles import PlannedStyle, is_composite, plan_style, read_reference
 
 if TYPE_CHECKING:
     from tasks.store import RepresentationStore  # loads torch
 
 
-def expand_styles(styles: str | Sequence[StyleSettings]) -> list[StyleSettings]:
-    """The styles of a job; of a folder, each picture is a style named by its file without the suffix."""
-    if not isinstance(styles, str):
-        return list(styles)
-    try:
-        pieces = open_corpus(CorpusSettings(uri=styles, format="folder")).pieces({})
-    except RequestError as error:
-        raise RequestError(f"The folder of styles {styles} has no pictures: name one that has.") from error
-    found = [
-        StyleSettings(
-            name=posixpath.splitext(piece.path)[0],
-            references=(ReferenceSettings(image=posixpath.join(styles, piece.path)),),
-        )
-        for piece in pieces
-    ]
-    names = [style.name for style in found]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise RequestError(f"Two pictures in {styles} are named {doubled[0]!r}: rename one.")
-    return found
+def prepare_styles(
+    styles: StyleSource, default: MethodSettings, output: str | None = None, say: Say = lambda _: None
+) -> tuple[PlannedStyle, ...]:
+    """Styles with their digests: weights resolve, pictures read, and each method can use what it is given.
 
-
-def prepare_styles(styles: str | Sequence[StyleSettings], default: MethodSettings) -> tuple[PlannedStyle, ...]:
-    """Styles with their digests: weights resolve, pictures read, and each method can use what it is given."""
-    expanded = expand_styles(styles)
+    Pictures of tables are not read again where plans of the dataset at `output` chose them from the same files.
+    """
+    if output is not None and has_table(styles):
+        ROWS.remember(planned_pictures(read_chain(Folder(output))))
+    expanded = expand_styles(styles, say)
     for style in expanded:
         method = style.method or default
         if not method.accepts_texts and any(reference.text for reference in style.references):
@@ -67,7 +55,9 @@ def check_pictures(styles: Sequence[PlannedStyle], store: RepresentationStore) -
     for style in missing_styles(styles, store):
         for reference in style.references:
             for path in reference.pictures():
-                _check_picture(style.name, path)
+                # A table's pictures were decoded when they were chosen.
+                if not is_unchanged(path):
+                    _check_picture(style.name, path)
 
 
 def missing_styles(styles: Sequence[PlannedStyle], store: RepresentationStore) -> list[PlannedStyle]:

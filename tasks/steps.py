@@ -24,6 +24,7 @@ from tasks.dataset.chain import plan_retry, plan_wanted
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import Verification, check
+from tasks.expansion import StyleSource
 from tasks.forecast import shard_size
 from tasks.images.settings import ImageSettings
 from tasks.methods.settings import MethodSettings
@@ -35,7 +36,7 @@ from tasks.scores.settings import ScoreSettings
 from tasks.shards import ShardSize, by_shard
 from tasks.storage import Folder
 from tasks.store import RepresentationStore
-from tasks.styles import PlannedStyle, StyleSettings, check_unchanged
+from tasks.styles import PlannedStyle, check_unchanged
 from tasks.summary import report_data, write_report
 
 # Truth lives in storage, so nothing is cached or kept by Prefect, and a step that fails is run again by hand.
@@ -45,7 +46,7 @@ REPRESENT_BATCH = 64
 @task(cache_policy=NO_CACHE, task_run_name="preflight")
 def preflight(
     corpus: CorpusSettings,
-    styles: str | Sequence[StyleSettings],
+    styles: StyleSource,
     method: MethodSettings,
     images: ImageSettings,
     seed: int,
@@ -57,15 +58,15 @@ def preflight(
     check_output(output, images, seed)
     check_clip(scores.clip)
     check_clip(scores.judge)
-    prepared = _prepare(styles, method, store)
+    prepared = _prepare(styles, method, store, output)
     return Wanted(settle_format(corpus, prepared), images, seed, prepared, store, scores.clip, scores.judge)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="prepare styles")
-def prepare(styles: str | Sequence[StyleSettings], method: MethodSettings, store: str) -> tuple[PlannedStyle, ...]:
+def prepare(styles: StyleSource, method: MethodSettings, store: str, output: str) -> tuple[PlannedStyle, ...]:
     """The styles alone, checked as in preflight; the store must keep a create-only promise."""
     Folder(store).probe()
-    return _prepare(styles, method, store)
+    return _prepare(styles, method, store, output)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="open plans")
@@ -153,8 +154,8 @@ class WaveWork:
     given_up: list[ShardFailure]
 
 
-def _prepare(styles: str | Sequence[StyleSettings], method: MethodSettings, store: str) -> tuple[PlannedStyle, ...]:
-    prepared = prepare_styles(styles, method)
+def _prepare(styles: StyleSource, method: MethodSettings, store: str, output: str) -> tuple[PlannedStyle, ...]:
+    prepared = prepare_styles(styles, method, output)
     check_pictures(prepared, RepresentationStore(store))
     return prepared
 

@@ -10,7 +10,9 @@ import yaml
 
 from pipelines.cli import app
 from pipelines.job import Job, load_job, make_job
+from tasks.labelled.settings import TableSettings
 from tasks.records import RequestError
+from tasks.styles import StyleSettings
 
 JOBS = Path(__file__).parents[2] / "infra" / "jobs"
 EXAMPLES = sorted(path for path in JOBS.glob("*.yaml") if not path.name.startswith("train-"))
@@ -43,11 +45,29 @@ def test_paths_of_references_and_weights_are_resolved_too(tmp_path: Path) -> Non
         "method": {"name": "adain", "weights": "own.safetensors"},
     }
     job = load_job(write(tmp_path, {**SHORTEST, "styles": [style]}))
-    assert not isinstance(job.styles, str)
+    assert isinstance(job.styles, tuple)
+    assert isinstance(job.styles[0], StyleSettings)
     assert job.styles[0].references[0].image == str(tmp_path / "art/wave.jpg")
     assert job.styles[0].method is not None
     assert job.styles[0].method.weights == str(tmp_path / "own.safetensors")
     assert job.method.weight_references() == {"weights": "embedded:adain-small"}
+
+
+def test_styles_may_come_from_a_table_alone_or_in_a_list(tmp_path: Path) -> None:
+    table = {"table": "wikiart/data", "by": "artist", "classes": "claude-monet", "where": {"genre": ["landscape"]}}
+    job = load_job(write(tmp_path, {**SHORTEST, "styles": table}))
+    assert isinstance(job.styles, TableSettings)
+    assert (job.styles.table, job.styles.classes) == (str(tmp_path / "wikiart/data"), ("claude-monet",))
+    named = {"name": "wave", "references": [{"image": "wikiart/data/a.parquet#row=12"}]}
+    mixed = load_job(write(tmp_path, {**SHORTEST, "styles": [named, {**table, "table": "s3://art/wikiart"}]}))
+    assert isinstance(mixed.styles, tuple)
+    one, other = mixed.styles
+    assert isinstance(one, StyleSettings)
+    assert one.references[0].image == str(tmp_path / "wikiart/data/a.parquet#row=12")
+    assert isinstance(other, TableSettings)
+    assert other.table == "s3://art/wikiart"
+    for made in (job, mixed):
+        assert Job.model_validate_json(made.model_dump_json()) == made
 
 
 def test_uris_stay_as_they_are_and_variables_are_the_environments(
@@ -76,6 +96,10 @@ def test_uris_stay_as_they_are_and_variables_are_the_environments(
         ({"styles": [{"name": "a", "references": [{"image": "x", "text": "y"}]}]}, "references"),
         ({"styles": [{"name": "a", "references": [{"image": "x", "weight": 0}]}]}, "weight"),
         ({"styles": [{"name": "a", "references": [{"image": "x"}]}] * 2}, "'a'"),
+        ({"styles": {"table": "x", "by": "artist", "clases": ["y"]}}, "styles.clases"),
+        ({"styles": {"tabel": "x", "by": "artist"}}, "styles.table"),
+        ({"styles": [{"table": "x", "by": "artist", "name": "y"}]}, "{class}"),
+        ({"styles": [{"table": "x"}]}, "styles.0.by"),
         ({"resources": {"gpus_per_actor": 1.5}}, "gpus_per_actor"),
         ({"resources": {"actors": 0}}, "actors"),
         ({"max_failed": 2}, "max_failed"),

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from tasks.corpus.settings import CorpusSettings
+from tasks.expansion import expand_styles
 from tasks.images.settings import ImageSettings
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.base import Representation
@@ -20,7 +21,6 @@ from tasks.preflight import (
     check_clip,
     check_output,
     check_pictures,
-    expand_styles,
     missing_styles,
     prepare_styles,
     settle_format,
