@@ -31,6 +31,7 @@ from tasks.scores.settings import ScoreSettings
 from tasks.styles import StyleSettings
 
 MAX_JOB_BYTES = 2**20
+MODES = "optimize (a network for each picture) or fast (a decoder for each style)"  # of clipstyler
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -175,14 +176,16 @@ def _absolute(path: str, folder: Path) -> str:
 
 def _explain(error: ValidationError) -> str:
     """The first error as one sentence; the rest by number."""
-    first, *others = error.errors(include_url=False, include_context=False, include_input=False)
+    first, *others = error.errors(include_url=False, include_input=False)
     # Pydantic's path names the member of a union, too: a job has no such key.
     parts = [str(part) for part in first["loc"] if part not in (*MEMBERS, *METHODS)]
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         reason = "there is no such key; `atelier schema` prints those there are"
     if first["type"].startswith("union_tag"):
-        parts, reason = [*parts, "name"], f"write the name of a method, one of {', '.join(METHODS)}"
+        key = first["ctx"]["discriminator"].strip("'").removesuffix("()")
+        of_method = f"the name of a method, one of {', '.join(METHODS)}"
+        parts, reason = [*parts, key], f"write {of_method if key == 'name' else MODES}"
     more = f" ({len(others)} more)" if others else ""
     where = f"{'.'.join(parts)}: " if parts else ""
     return f"The job is wrong at {where}{reason}{more}." if parts else f"The job is wrong: {reason}{more}."

@@ -18,7 +18,6 @@ from tasks.records import ImageError, RequestError
 from tasks.regions.settings import RegionSettings
 from tasks.samples.photographs import neutral_digest
 from tasks.storage import open_filesystem, storage_errors
-from tasks.weights.references import digest as weights_digest
 
 MAX_NAME = 200
 
@@ -253,7 +252,7 @@ def _digest_picture(uri: str, style: str) -> str:
 
 def _weights_digest(method: MethodSettings) -> str:
     """One file's own SHA-256, or a digest over several."""
-    digests = {name: weights_digest(ref) for name, ref in sorted(method.weight_references().items())}
+    digests = method.weight_digests()
     return next(iter(digests.values())) if len(digests) == 1 else _digest(digests)
 
 

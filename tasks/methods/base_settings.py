@@ -37,8 +37,8 @@ class Settings(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        if cls.model_fields["name"].is_required():
-            return  # settings that several methods share, not yet those of one
+        if not all(hasattr(cls, f"{verb}_reads") for verb in ("represent", "encode", "render")):
+            return  # what several methods share, and not yet the settings of one
         read = cls.represent_reads | cls.encode_reads | cls.render_reads
         fields = cls.model_fields.keys() - {"name"} - cls.weight_fields - cls.text_fields - cls.resource_fields
         if read != fields:

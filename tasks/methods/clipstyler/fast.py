@@ -33,7 +33,7 @@ class FastMethod:
         self.settings, self.device = settings, device
         self.backbone = open_backbone(settings, device)
         self.first = {name: tensor.cpu() for name, tensor in self.backbone.first_decoder().state_dict().items()}
-        self.tuned = {text: self._load(place) for text, place in settings.decoders.items()}  # by reference
+        self.tuned = {tuned.text: self._load(tuned.weights) for tuned in settings.decoders}  # by reference
 
     def represent(self, styles: Sequence[Style]) -> list[Representation]:
         """`weights` (R) and, of reference k, `decoder<k>.*`: tensors in the layout of the decoder."""

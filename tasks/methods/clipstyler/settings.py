@@ -9,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.encoders.clip_models import find_model, resolve_path
 from tasks.methods.clipstyler.photographs import digest_photographs
-from tasks.methods.picture_settings import EncoderSettings
+from tasks.methods.picture_settings import EncoderSettings, resolve_weights
 from tasks.samples.photographs import neutral_digest
-from tasks.weights.references import is_path
 
 SMALL_WEIGHTS = "embedded:style-kernel-small"  # of the compact networks the one whose features live at every depth
 VGG19 = "get vgg19-dcbb9e9d.pth of torchvision and give its place as weights: {vgg19: .../vgg19-dcbb9e9d.pth}"
@@ -42,6 +41,15 @@ class AdainWeights(BaseModel):
 
     encoder: str = Field(description="The normalised VGG-19: vgg_normalised.pth.")
     decoder: str = Field(description="The decoder that was trained with it: decoder.pth.")
+
+
+class TunedDecoder(BaseModel):
+    """A decoder that was tuned to a text before, ours or the authors'; the text's references are rendered with it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str = Field(min_length=1, description="As in the style's reference.")
+    weights: str = Field(description="A weights reference.")
 
 
 class ClipstylerSettings(EncoderSettings):
@@ -140,9 +148,8 @@ class FastSettings(ClipstylerSettings):
     strength: float = Field(
         1.0, ge=0, le=1, description="From the decoder as it was (0) to the tuned one, by their weights."
     )
-    decoders: dict[str, str] = Field(
-        default_factory=dict,
-        description="Decoders tuned before, by text: {a pencil sketch: .../clip_decoder_iter_200.pth.tar}.",
+    decoders: tuple[TunedDecoder, ...] = Field(
+        (), description="Decoders tuned before: [{text: a pencil sketch, weights: .../clip_decoder_iter_200.pth.tar}]."
     )
     photographs: str | None = Field(
         None, description="Folder of the pictures to tune on, at most 1,000; default: the neutral photographs."
@@ -163,14 +170,16 @@ class FastSettings(ClipstylerSettings):
     )
 
     def weight_references(self) -> dict[str, str]:
-        return super().weight_references() | {f"decoder of {text}": place for text, place in self.decoders.items()}
+        return super().weight_references() | {f"decoder of {one.text}": one.weights for one in self.decoders}
 
     def weight_digests(self) -> dict[str, str]:
         tuned_on = {"photographs": digest_photographs(self.photographs)} if self.photographs else {}
         return super().weight_digests() | tuned_on
 
     def resolve_paths(self, resolve: Callable[[str], str]) -> Self:
-        decoders = {text: resolve(place) if is_path(place) else place for text, place in self.decoders.items()}
+        decoders = tuple(
+            one.model_copy(update={"weights": resolve_weights(one.weights, resolve)}) for one in self.decoders
+        )
         photographs = self.photographs and resolve(self.photographs)
         places = {"decoders": decoders, "photographs": photographs}
         return super().resolve_paths(resolve).model_copy(update=places)

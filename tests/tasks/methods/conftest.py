@@ -133,7 +133,7 @@ def clipstyler_fast_vgg(folder: Path) -> FastSettings:
     """The official layouts with random values; one text has a decoder that was tuned before."""
     adain = adain_vgg(folder)
     torch.save(torch.load(folder / "decoder.pth", weights_only=True), folder / "clip_decoder_iter_200.pth.tar")
-    decoders = {"black ink": str(folder / "clip_decoder_iter_200.pth.tar")}
+    decoders = [{"text": "black ink", "weights": str(folder / "clip_decoder_iter_200.pth.tar")}]
     weights = AdainWeights(**adain.weight_references())
     few = {"steps": 1, "batch": 1, "views": 1, "crop_size": 32}
     return FastSettings(mode="fast", encoder="vgg", weights=weights, decoders=decoders, **few)

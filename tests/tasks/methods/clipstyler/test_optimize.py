@@ -1,0 +1,138 @@
+"""CLIPstyler's optimisation: many pairs as one program, plateaus, and that it arrives where its style leads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from tasks.images.padding import to_tensor
+from tasks.losses.crops import Crops, draw_crops
+from tasks.methods.base import Pairs, Reference, Style
+from tasks.methods.clipstyler.directions import read_targets
+from tasks.methods.clipstyler.finish import raise_contrast
+from tasks.methods.clipstyler.optimisation import WINDOW, Optimisation, find_falling, optimise
+from tasks.methods.clipstyler.optimize import OptimizeMethod
+from tasks.methods.clipstyler.settings import OptimizeSettings
+from tasks.methods.clipstyler.unet import draw_networks
+from tests.tasks.methods.conftest import picture, stripes
+
+CPU = torch.device("cpu")
+TEXTS = ("fire and flames", "a charcoal drawing")
+
+
+def settings(**changed: object) -> OptimizeSettings:
+    return OptimizeSettings(**{"mode": "optimize", "steps": 3, "crops": 2, "crop_size": 24, **changed})
+
+
+def start(method: OptimizeMethod, seeds: Sequence[int], size: int = 48) -> tuple[Optimisation, list[torch.Generator]]:
+    """Pairs of different contents, in the styles by turns."""
+    reps = method.represent([Style(text, (Reference(text=text),)) for text in TEXTS])
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    targets = [read_targets(reps[seed % 2], CPU) for seed in seeds]
+    content = method.encode(torch.cat([picture(size, size, seed=seed) for seed in seeds]))
+    networks = draw_networks(generators, CPU)
+    return Optimisation(networks, content, targets, method.judge, method.settings), generators
+
+
+def test_pairs_together_go_the_way_they_go_alone() -> None:
+    """One program for three pairs does to each what it does to it alone, to rounding; one update makes that visible."""
+    method = OptimizeMethod(settings(pairs_at_once=3), CPU)
+    together, generators = start(method, (1, 2, 3))
+    drawn = draw_crops(generators, 2, 24, (48, 48))
+    before, totals = together.render().detach(), together.step(drawn)
+    after = together.render().detach()
+    assert (after - before).abs().mean() > 1e-3
+    for row, seed in enumerate((1, 2, 3)):
+        alone, generators = start(method, (seed,))
+        assert_close(alone.render()[0].detach(), before[row], atol=1e-5, rtol=0)
+        assert_close(alone.step(draw_crops(generators, 2, 24, (48, 48)))[0], totals[row], atol=0, rtol=1e-4)
+        # The sign of a gradient that is next to nothing decides a whole step of Adam: a few pixels differ.
+        assert (alone.render()[0].detach() - after[row]).abs().mean() < 0.05 * (after - before)[row].abs().mean()
+
+
+def test_a_pair_s_picture_is_its_seed_s(images: Tensor) -> None:
+    method = OptimizeMethod(settings(), CPU)
+    reps = method.represent([Style("fire", (Reference(text=TEXTS[0]),))])
+    content = method.encode(images[:1])
+    first, again, other = (method.render(content, reps, Pairs([0], [0], [seed])) for seed in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert (first - other).abs().mean() > 0.01
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return picture(48, 64, seed=4, count=2)
+
+
+def test_an_optimisation_arrives() -> None:
+    """Forty steps lower what pulls towards the style, and the sum of all."""
+    method = OptimizeMethod(settings(steps=41, crops=4, crop_size=32, learning_rate=3e-3, threshold=0.0), CPU)
+    running, generators = start(method, (2, 4), size=64)
+    drawn = draw_crops([torch.Generator().manual_seed(0)] * 2, 4, 32, (64, 64))
+    with torch.no_grad():
+        first = running.losses(running.render(), drawn)
+    optimise(running, generators)
+    with torch.no_grad():
+        last = running.losses(running.render(), drawn)
+    assert (last["direction"] < first["direction"] - 0.2).all()
+    assert (last["patch"] < first["patch"] - 0.1).all()
+    assert (running.total(last) < 0.9 * running.total(first)).all()
+
+
+def test_a_pair_that_no_longer_falls_stops_and_the_others_go_on() -> None:
+    history = [torch.tensor([1.0, 1.0])] * WINDOW + [torch.tensor([0.5, 0.99])] * WINDOW
+    assert find_falling(history, 0.1) == [0]
+    assert find_falling(history, 0.0) == [0, 1]
+
+
+def test_an_optimisation_kept_for_some_pairs_goes_on_as_it_would_have() -> None:
+    method = OptimizeMethod(settings(pairs_at_once=2), CPU)
+    whole, generators = start(method, (1, 2))
+    drawn = [draw_crops(generators, 2, 24, (48, 48)) for _ in range(2)]
+    whole.step(drawn[0])
+    kept, before = whole.keep([1]), whole.render()[1].detach()
+    whole.step(drawn[1])
+    kept.step(Crops(24, 24, drawn[1].top_left_NK2[1:], drawn[1].corners_NK42[1:]))
+    assert kept.updates == whole.updates == 2
+    after = whole.render()[1].detach()
+    assert (kept.render()[0].detach() - after).abs().mean() < 0.3 * (after - before).abs().mean()
+
+
+def test_a_plateau_ends_a_pair_early(images: Tensor) -> None:
+    """With a share that no pair can fall by, each stops after two windows."""
+    stopped = settings(steps=3 * WINDOW, plateau=0.99, crops=1, crop_size=8)
+    method, patient = (
+        OptimizeMethod(stopped, CPU),
+        OptimizeMethod(settings(steps=2 * WINDOW + 1, crops=1, crop_size=8), CPU),
+    )
+    small = images[..., :16, :16]
+    reps = method.represent([Style("fire", (Reference(text=TEXTS[0]),))])
+    pairs = Pairs([0], [0], [1])
+    early = method.render(method.encode(small), reps, pairs)
+    assert torch.equal(early, patient.render(patient.encode(small), reps, pairs))
+
+
+def test_a_picture_leads_where_it_is(images: Tensor) -> None:
+    """The directions of a picture: one of the whole, one of each patch, all of unit length."""
+    method = OptimizeMethod(settings(crops=5), CPU)
+    references = (Reference(0.25, image_CHW=stripes(60, 40)), Reference(0.75, text=TEXTS[0]))
+    (rep,) = method.represent([Style("mix", references)])
+    targets = read_targets(rep, CPU)
+    assert targets.weights == (0.25, 0.75)
+    assert [len(target.patches_QD) for target in targets.references] == [5, 1]
+    for target in targets.references:
+        assert_close(target.patches_QD.norm(dim=1), torch.ones(len(target.patches_QD)), atol=1e-5, rtol=0)
+    of_stripes = method.encode(to_tensor([(stripes(48, 64) * 255).byte().permute(1, 2, 0).numpy()]))
+    towards = of_stripes.tensors["embedding"] - method.encode(images[:1]).tensors["embedding"]
+    assert float(targets.only(0).whole_losses(torch.nn.functional.normalize(towards))) < 0.7
+
+
+def test_contrast_is_about_the_mean_luminance() -> None:
+    image = picture(8, 8, seed=1)
+    assert torch.equal(raise_contrast(image, 1.0), image)
+    raised = raise_contrast(0.5 + (image - 0.5) * 0.2, 1.5)
+    assert raised.std() > 1.4 * (image * 0.2).std()

@@ -1,0 +1,100 @@
+"""What `clipstyler` takes in a job, and what its keys are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from pipelines.job import make_job
+from tasks.methods.clipstyler.settings import SMALL_WEIGHTS, FastSettings, OptimizeSettings
+from tasks.methods.settings import MethodSettings
+from tasks.records import RequestError
+from tasks.samples.photographs import write_photographs
+
+JOB = {"corpus": "photos", "output": "out", "styles": [{"name": "fire", "references": [{"text": "fire"}]}]}
+
+
+def test_defaults_of_optimize_are_the_authors() -> None:
+    settings = OptimizeSettings(mode="optimize")
+    weights = [getattr(settings, f"{name}_weight") for name in ("direction", "patch", "content", "variation")]
+    assert weights == [500, 9000, 150, 2e-3]
+    assert (settings.crops, settings.crop_size, settings.threshold, settings.steps) == (64, 128, 0.7, 201)
+    assert (settings.learning_rate, settings.source) == (5e-4, "a Photo")
+
+
+def test_defaults_of_fast_are_the_authors() -> None:
+    settings = FastSettings(mode="fast")
+    weights = [getattr(settings, f"{name}_weight") for name in ("direction", "patch", "content", "variation")]
+    assert weights == [1, 10, 1, 1e-4]
+    assert (settings.views, settings.crop_size, settings.batch, settings.steps) == (16, 224, 4, 200)
+
+
+@pytest.mark.parametrize(
+    ("method", "sentence"),
+    [
+        ({"name": "clipstyler"}, r"method\.mode: write optimize .* or fast"),
+        ({"name": "clipstyler", "mode": "slow"}, r"method\.mode: write optimize .* or fast"),
+        ({"name": "clipstyler", "mode": "fast", "plateau": 0.1}, r"plateau: there is no such key"),
+        ({"name": "clipstyler", "mode": "optimize", "encoder": "vgg"}, "get vgg19-dcbb9e9d.pth"),
+        ({"name": "clipstyler", "mode": "fast", "encoder": "vgg"}, "get vgg_normalised.pth and decoder.pth"),
+        ({"name": "clipstyler", "mode": "optimize", "weights": {"vgg19": "x.pth"}}, "belong to encoder: vgg"),
+    ],
+)
+def test_a_wrong_method_is_one_sentence(method: dict[str, object], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        make_job(JOB | {"method": method}, tmp_path)
+
+
+def test_paths_are_resolved_and_names_are_not() -> None:
+    settings = FastSettings(
+        mode="fast",
+        encoder="vgg",
+        weights={"encoder": "vgg.pth", "decoder": "adain-vgg-decoder"},
+        decoders=[{"text": "a sketch", "weights": "sketch.pth.tar"}],
+        photographs="photos",
+        clip="local-dir:clip",
+    ).resolve_paths(lambda path: f"/jobs/{path}")
+    assert settings.weight_references() == {
+        "encoder": "/jobs/vgg.pth",
+        "decoder": "adain-vgg-decoder",
+        "decoder of a sketch": "/jobs/sketch.pth.tar",
+    }
+    assert (settings.photographs, settings.clip) == ("/jobs/photos", "local-dir:/jobs/clip")
+    assert FastSettings(mode="fast").resolve_paths(str.upper).weight_references() == {"weights": SMALL_WEIGHTS}
+
+
+def test_settings_survive_a_plan_and_are_kept_by_value() -> None:
+    decoders = [{"text": "a sketch", "weights": "sketch.pth.tar"}]
+    for settings in (OptimizeSettings(mode="optimize", plateau=0.1), FastSettings(mode="fast", decoders=decoders)):
+        assert TypeAdapter(MethodSettings).validate_json(settings.model_dump_json()) == settings
+        assert hash(settings) == hash(settings.model_copy())
+
+
+def test_what_a_style_is_made_with_is_digested() -> None:
+    """Another CLIP, other photographs: other pictures, so another digest."""
+    plain = FastSettings(mode="fast").weight_digests()
+    assert {"weights", "clip", "neutral"} == plain.keys()
+    judged = FastSettings(mode="fast", clip="embedded:clip-judge-small").weight_digests()
+    assert {name for name in plain if plain[name] != judged[name]} == {"clip"}
+    assert "pairs_at_once" not in OptimizeSettings(mode="optimize").pixel_settings()
+
+
+def test_photographs_are_digested_by_their_bytes(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", 2)
+    digests = [FastSettings(mode="fast", photographs=str(tmp_path / "photos")).weight_digests()["photographs"]]
+    (tmp_path / "photos" / "astronaut.jpg").write_bytes(b"another")
+    digests.append(FastSettings(mode="fast", photographs=str(tmp_path / "photos")).weight_digests()["photographs"])
+    assert digests[0] != digests[1]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RequestError, match="has no pictures"):
+        FastSettings(mode="fast", photographs=str(tmp_path / "empty")).weight_digests()
+
+
+def test_a_longer_optimisation_takes_longer() -> None:
+    few, many = (OptimizeSettings(mode="optimize", steps=steps).seconds_per_megapixel() for steps in (20, 200))
+    assert many == pytest.approx(10 * few)
+    assert FastSettings(mode="fast").seconds_per_megapixel() < few
+    with pytest.raises(ValidationError):
+        OptimizeSettings(mode="optimize", steps=0)
