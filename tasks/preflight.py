@@ -14,11 +14,12 @@ from tasks.expansion import StyleSource, expand_styles, has_table
 from tasks.images.decoding import decode
 from tasks.images.settings import ImageSettings
 from tasks.labelled.choice import Say
+from tasks.labelled.place import parse_place
 from tasks.labelled.rows import ROWS, is_unchanged
 from tasks.methods.settings import MethodSettings
 from tasks.plan import planned_pictures, read_chain
 from tasks.records import ImageError, RequestError
-from tasks.storage import Folder
+from tasks.storage import Folder, open_filesystem, shorten_error, storage_errors
 from tasks.styles import PlannedStyle, is_composite, plan_style, read_reference
 
 if TYPE_CHECKING:
@@ -48,6 +49,20 @@ def prepare_styles(
                 "leave them out, or name a method that has them, such as style_kernel, adaattn or adain."
             )
     return tuple(plan_style(style, default) for style in expanded)
+
+
+def copy_rows(styles: Sequence[PlannedStyle], store: RepresentationStore) -> None:
+    """Copy the pictures that were chosen from tables beside the representations. Raises RequestError."""
+    images = [reference.image for style in styles for reference in style.references if reference.image]
+    places = [place for place in map(parse_place, images) if place is not None and place.version]
+    if not places:
+        return
+    try:
+        ROWS.copy(places, store.folder)
+    except (*storage_errors(store.folder.filesystem), *storage_errors(open_filesystem(places[0].file)[0])) as error:
+        raise RequestError(
+            f"Pictures of tables cannot be copied to {store.folder.uri} ({shorten_error(error)}): check both stores."
+        ) from error
 
 
 def check_pictures(styles: Sequence[PlannedStyle], store: RepresentationStore) -> None:

@@ -29,7 +29,15 @@ from tasks.forecast import shard_size
 from tasks.images.settings import ImageSettings
 from tasks.methods.settings import MethodSettings
 from tasks.plan import Plan, Wanted
-from tasks.preflight import check_clip, check_output, check_pictures, missing_styles, prepare_styles, settle_format
+from tasks.preflight import (
+    check_clip,
+    check_output,
+    check_pictures,
+    copy_rows,
+    missing_styles,
+    prepare_styles,
+    settle_format,
+)
 from tasks.records import RequestError
 from tasks.report.summary import render_summary
 from tasks.scores.settings import ScoreSettings
@@ -156,7 +164,9 @@ class WaveWork:
 
 def _prepare(styles: StyleSource, method: MethodSettings, store: str, output: str) -> tuple[PlannedStyle, ...]:
     prepared = prepare_styles(styles, method, output)
-    check_pictures(prepared, RepresentationStore(store))
+    representations = RepresentationStore(store)
+    check_pictures(prepared, representations)
+    copy_rows(prepared, representations)
     return prepared
 
 

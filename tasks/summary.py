@@ -17,6 +17,7 @@ from tasks.gallery.contents import gallery_rows
 from tasks.gallery.extremes import read_extremes
 from tasks.gallery.judgement import judge_arrivals
 from tasks.gallery.tally import Tally, tally_records
+from tasks.labelled.rows import ROWS
 from tasks.plan import Plan
 from tasks.report.model import (
     FailureReason,
@@ -93,6 +94,8 @@ def _styles(
     """Counts of every style; references and scores of those that the page has room for."""
     failed = Counter(digest for table in failures for digest in table["style_digest"].to_pylist())
     stores = {uri: RepresentationStore(uri) for uri in {uri for _, uri in styles}}
+    for store in stores.values():
+        ROWS.copies.look_in(store.folder)
     summaries = []
     for number, (style, uri) in enumerate(styles):
         references = show_references(style, stores[uri]) if number < STYLES else []

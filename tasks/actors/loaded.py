@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tasks.actors.orders import ActorSettings
 from tasks.actors.regions import RegionDrawer
+from tasks.labelled.rows import ROWS
 from tasks.methods.base import Method, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
 from tasks.references import load_style
@@ -43,6 +44,7 @@ class Loaded:
         self.settings = settings
         self.output = Folder(settings.output)
         self.store = RepresentationStore(settings.store)
+        ROWS.copies.look_in(self.store.folder)
         self.scorer = _open_scorer(settings)
         self._wave = ""
         self._methods: dict[MethodSettings, Method] = {}

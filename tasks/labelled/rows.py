@@ -1,6 +1,7 @@
 """Pictures of single rows of Parquet files, read a row group at a time and no further than the last row wanted.
 
 A process keeps what it has read within bounds: footers, the latest pictures, and what it found each picture to be.
+What a job has chosen is copied beside its representations, so that no actor reads a row group for a picture.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ import hashlib
 import posixpath
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,9 +23,10 @@ from tasks.corpus.folder import read_picture_file
 from tasks.corpus.listing import READERS, FoundFile, Root
 from tasks.corpus.parquet import find_image_column
 from tasks.images.decoding import decode
+from tasks.labelled.copies import FOLDER, Copies, copy_name
 from tasks.labelled.place import RowPlace, file_version, find_file, parse_place
 from tasks.records import ImageError
-from tasks.storage import open_filesystem, storage_errors
+from tasks.storage import Folder, open_filesystem, storage_errors
 
 # Pictures kept: about 500 of WikiArt's (0.46 MB each).
 KEPT_BYTES = 2**28
@@ -35,6 +37,9 @@ BATCH_ROWS = 16
 # Row groups read at one time hold no more than this, and Arrow takes three times as much to read them; those of
 # huggan/wikiart hold 1000 pictures, 460 MB.
 GROUPS_BYTES = 2**29
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -66,15 +71,18 @@ class RowReader:
         self._pictures: OrderedDict[RowPlace, bytes] = OrderedDict()
         self._bytes = 0
         self._checked: dict[str, Checked] = {}
+        self.copies = Copies()
 
     def read(self, place: RowPlace) -> bytes:
         """The encoded picture of a row. Raises ImageError, RequestError and what its store raises."""
+        copy = self.copies.read(place)
+        if copy is not None:
+            return copy
         file = self._open(place.file)
         kept = RowPlace(place.file, place.row, place.image, file_version(file.found))
-        with self._lock:
-            if kept in self._pictures:
-                self._pictures.move_to_end(kept)
-                return self._pictures[kept]
+        held = self._held(kept)
+        if held is not None:
+            return held
         ((_, picture),) = _read_rows(file, [place.row], place.image)
         if isinstance(picture, ImageError):
             raise picture
@@ -99,17 +107,41 @@ class RowReader:
     def check(self, places: Sequence[RowPlace]) -> dict[str, Checked]:
         """Read and decode what is not known yet of these pictures, each row group once, several at one time."""
         known = {place.uri: self.checked(place.uri) for place in places}
-        unknown = sorted({p for p in places if known[p.uri] is None}, key=lambda p: (p.file, p.row))
-        files = [(self._open(uri), list(group)) for uri, group in groupby(unknown, key=lambda place: place.file)]
-        works = [(file, part) for file, group in files for part in _by_group(file.footer, group)]
         found: dict[str, Checked] = {}
-        with ThreadPoolExecutor(_at_once([file.footer for file, _ in works])) as pool:
-            for results in pool.map(lambda work: self._check_group(*work), works):
-                found |= results
-        pa.default_memory_pool().release_unused()
+        for results in self._each_group({p for p in places if known[p.uri] is None}, self._check_group):
+            found |= results
         with self._lock:
             self._checked |= {uri: one for uri, one in found.items() if _version(uri)}
         return found | {uri: one for uri, one in known.items() if one is not None}
+
+    def copy(self, places: Iterable[RowPlace], folder: Folder) -> None:
+        """Put copies of pictures where they are found from now on, by whoever looks there; reads only what it lacks.
+
+        Raises what the stores raise.
+        """
+        self.copies.look_in(folder)
+        there = folder.list(FOLDER)
+        missing = {place for place in places if place.version and copy_name(place) not in there}
+        held = {place: data for place in missing if (data := self._held(place)) is not None}
+        for place, data in held.items():
+            folder.publish(copy_name(place), data)
+        for copies in self._each_group(missing - set(held), self._read_group):
+            for place, data in copies.items():
+                folder.publish(copy_name(place), data)
+
+    def _each_group(self, places: Iterable[RowPlace], work: Callable[[_File, Sequence[RowPlace]], T]) -> Iterator[T]:
+        """Do something with the places of each row group, several groups at one time."""
+        by_file = groupby(sorted(places, key=lambda place: (place.file, place.row)), key=lambda place: place.file)
+        files = [(self._open(uri), list(group)) for uri, group in by_file]
+        works = [(file, part) for file, group in files for part in _by_group(file.footer, group)]
+        with ThreadPoolExecutor(_at_once([file.footer for file, _ in works])) as pool:
+            yield from pool.map(lambda one: work(*one), works)
+        pa.default_memory_pool().release_unused()
+
+    def _read_group(self, file: _File, places: Sequence[RowPlace]) -> dict[RowPlace, bytes]:
+        by_row = {place.row: place for place in places}
+        read = _read_rows(file, sorted(by_row), places[0].image)
+        return {by_row[row]: picture for row, picture in read if isinstance(picture, bytes)}
 
     def _check_group(self, file: _File, places: Sequence[RowPlace]) -> dict[str, Checked]:
         by_row = {place.row: place for place in places}
@@ -119,6 +151,12 @@ class RowReader:
             if isinstance(picture, bytes):
                 self._keep(by_row[row], picture)
         return found
+
+    def _held(self, place: RowPlace) -> bytes | None:
+        with self._lock:
+            if place in self._pictures:
+                self._pictures.move_to_end(place)
+            return self._pictures.get(place)
 
     def _keep(self, place: RowPlace, picture: bytes) -> None:
         """Of a file without a version, nobody could tell whether it is still the same."""

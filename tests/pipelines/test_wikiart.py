@@ -42,6 +42,7 @@ def test_a_job_takes_its_styles_from_wikiart(atelier: Atelier, tmp_path: Path) -
     images = [reference["image"] for style in frozen for reference in style["references"]]
     assert len(set(images)) == 20
     assert all(image.startswith(f"{table}/train-0000") and ".parquet#row=" in image for image in images)
+    assert len(list((tmp_path / "out/representations/pictures").iterdir())) == 20
     scores = pq.read_table(tmp_path / "out/data", columns=["clip_image"])["clip_image"]
     assert scores.null_count == 0
     assert "claude-monet" in (tmp_path / "out/reports/00001/index.html").read_text()

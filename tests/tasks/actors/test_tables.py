@@ -1,12 +1,13 @@
-"""Styles from a labelled table are rendered as any others."""
+"""Styles from a labelled table are rendered as any others, and without the table once it was read."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from tasks.labelled.settings import TableSettings
 from tasks.methods.adain.settings import AdainSettings
-from tasks.preflight import prepare_styles
+from tasks.preflight import copy_rows, prepare_styles
 from tasks.styles import StyleSettings, read_reference
 from tests.tasks.actors.making import furthest, load, make_order, pixels, records, stylize, write_photographs
 from tests.tasks.labelled.making import GARBLED, write_wikiart
@@ -17,7 +18,12 @@ def test_pictures_of_a_table_style_as_the_same_pictures_in_files_do(tmp_path: Pa
     table = write_wikiart(tmp_path / "wikiart", described="infos")
     settings = TableSettings(table=str(table), by="artist", classes=("claude-monet", GARBLED), pictures=3)
     styles = prepare_styles(settings, AdainSettings())
-    stylize(load(tmp_path / "table", clip="embedded:clip-small"), make_order(photos, styles))
+    pictures = [read_reference(str(style.references[0].image), style.name) for style in styles]
+    loaded = load(tmp_path / "table", clip="embedded:clip-small")
+    copy_rows(styles, loaded.store)
+    shutil.rmtree(table)
+    stylize(loaded, make_order(photos, styles))
+    assert [read_reference(str(style.references[0].image), style.name) for style in styles] == pictures
     rows = records(tmp_path / "table")
     assert {(row["content_id"], row["style"]) for row in rows} == {
         (content, style) for content in ("p00.jpg", "p01.jpg") for style in ("claude-monet", GARBLED)

@@ -16,6 +16,7 @@ from tasks.labelled.place import RowPlace, file_version, find_file, parse_place
 from tasks.labelled.rows import RowReader, is_unchanged
 from tasks.methods.adain.settings import AdainSettings
 from tasks.records import ImageError, RequestError
+from tasks.storage import Folder
 from tasks.styles import StyleSettings, check_unchanged, plan_style, read_reference
 from tests.tasks.corpus.conftest import memory
 from tests.tasks.labelled.making import painting, rows_of, write_shard
@@ -155,3 +156,23 @@ def test_rows_are_read_from_any_store(memory: fsspec.AbstractFileSystem) -> None
     with memory.open("/art/a.parquet", "wb") as file:
         pq.write_table(table, file)
     assert read_reference("memory://art/a.parquet#row=1", "ink") == painting(2)
+
+
+def test_what_was_copied_is_read_without_its_table(
+    shard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Folder(str(tmp_path / "store"))
+    places = [placed(shard, row) for row in (2, 9, 15)]
+    reader = RowReader()
+    reader.check(places[:1])
+    reader.copy([*places, RowPlace(str(shard), 3)], folder)
+    assert len(folder.list("pictures")) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "_read_rows", None)
+        RowReader().copy(places, folder)
+    write_shard(shard, rows_of(9, 20))
+    late = RowReader()
+    assert late.read(places[1]) == painting(9009), "nobody told it of the copies"
+    late.copies.look_in(folder)
+    shard.unlink()
+    assert [late.read(place) for place in places] == [painting(2), painting(9), painting(15)]
