@@ -1,7 +1,7 @@
-"""Do styles in words arrive? python -m infra.bench.text_styles PHOTOGRAPHS OUTPUT [--photos 20] [--size 256].
+"""Do styles in words arrive? python -m infra.bench.text_styles PHOTOGRAPHS OUTPUT [--method "{name: adain}"].
 
-Paints each of six texts with the embedded CLIP, stylizes unseen photographs with it, and asks the judge, which no loss
-has seen, which of the six texts each output shows; the same of the plain photographs. Writes a sheet of the outputs.
+Represents each of six texts, stylizes unseen photographs with them, and asks the judge, which no loss has seen, which
+of the six texts each output shows; the same of the plain photographs. Writes a sheet of the outputs.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from PIL import Image
+from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn import functional as F
 
 from tasks.encoders.clip import ClipEncoder, open_clip_model
 from tasks.images.decoding import read_picture
 from tasks.images.settings import ImageSettings
-from tasks.methods.adain.settings import AdainSettings
-from tasks.methods.base import Pairs, Reference, Style
-from tasks.methods.settings import open_method
+from tasks.methods.base import Method, Pairs, Reference, Representation, Style
+from tasks.methods.settings import MethodSettings, open_method
 from tasks.methods.text_pictures import squares
 
 TEXTS = (
@@ -42,9 +43,11 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=20)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--texts", nargs="*", default=TEXTS)
+    parser.add_argument("--method", default="{name: adain}", help="method settings as in a job, YAML")
     options = parser.parse_args()
     contents_N3SS = load_squares(options.photographs, options.photos, options.size)
-    method = open_method(AdainSettings())
+    settings = TypeAdapter(MethodSettings).validate_python(yaml.safe_load(options.method))
+    method = open_method(settings, "cuda" if torch.cuda.is_available() else "cpu")
     started = time.perf_counter()
     reps = method.represent([Style(text, (Reference(text=text),)) for text in options.texts])
     print(f"represent: {(time.perf_counter() - started) / len(reps):.1f} s a text, {torch.get_num_threads()} threads")
@@ -52,15 +55,18 @@ def main() -> None:
     pairs = Pairs(
         [n for n in range(count) for _ in reps], [t for _ in range(count) for t in range(texts)], [0] * count * texts
     )
-    outputs_PCHW = torch.cat(
-        [
-            method.render(method.encode(c[None]), reps, Pairs([0] * texts, range(texts), [0] * texts))
-            for c in contents_N3SS
-        ]
-    )
+    started = time.perf_counter()
+    outputs_PCHW = torch.cat([render(method, content_13SS, reps) for content_13SS in contents_N3SS.split(1)])
+    print(f"render: {(time.perf_counter() - started) / len(pairs):.2f} s a pair")
     for name in ("embedded:clip-small", "embedded:clip-judge-small"):
         report(open_clip_model(name), list(options.texts), contents_N3SS, outputs_PCHW, pairs)
     write_sheet(options.output, contents_N3SS, outputs_PCHW, texts)
+
+
+def render(method: Method, content_13SS: Tensor, reps: list[Representation]) -> Tensor:
+    """One photograph in every style."""
+    count = len(reps)
+    return method.render(method.encode(content_13SS), reps, Pairs([0] * count, range(count), [0] * count)).cpu()
 
 
 def load_squares(folder: Path, count: int, size: int) -> Tensor:

@@ -42,7 +42,7 @@ class Tuner:
 
     def tune(self, reference: Reference) -> dict[str, Tensor]:
         """The tensors of a decoder tuned to one reference. Progress goes to stderr."""
-        targets = Targets((1.0,), (self.directions.of(reference),))
+        targets = self.targets_of(reference)
         name = (reference.text or "a picture")[:40]
         decoder = self.backbone.first_decoder().train()
         first_rate = self.settings.learning_rate or LEARNING_RATES[self.settings.encoder]
@@ -55,6 +55,9 @@ class Tuner:
             loss.backward()
             optimiser.step()
         return {key: tensor.detach().cpu() for key, tensor in decoder.state_dict().items()}
+
+    def targets_of(self, reference: Reference) -> Targets:
+        return Targets((1.0,), (self.directions.of(reference),))
 
     def loss(self, decoder: nn.Module, targets: Targets, step: int) -> Tensor:
         """Of one step's photographs: content, tilted views, whole outputs and variation, by weight."""
