@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from tasks.gallery.cards import show_references
 from tasks.gallery.contents import gallery_rows
 from tasks.gallery.extremes import read_extremes
 from tasks.gallery.judgement import judge_arrivals
-from tasks.gallery.tally import Tally, tally_records
+from tasks.gallery.tally import RegionTally, Tally, tally_records
 from tasks.labelled.rows import ROWS
 from tasks.plan import Plan
 from tasks.report.model import (
@@ -25,6 +26,7 @@ from tasks.report.model import (
     RunRow,
     SizeFill,
     StageTime,
+    StyleReference,
     StyleSummary,
     Throughput,
 )
@@ -99,6 +101,7 @@ def _styles(
     summaries = []
     for number, (style, uri) in enumerate(styles):
         references = show_references(style, stores[uri]) if number < STYLES else []
+        references = [_place(one, tally.scores.regions.get((number, k))) for k, one in enumerate(references)]
         summaries.append(
             StyleSummary(
                 name=style.name,
@@ -113,6 +116,13 @@ def _styles(
             )
         )
     return summaries
+
+
+def _place(reference: StyleReference, region: RegionTally | None) -> StyleReference:
+    """A reference with what became of its regions, where it has any."""
+    if region is None:
+        return reference
+    return replace(reference, share=region.mean_share, direction=region.mean_direction)
 
 
 def _failures(failures: Sequence[pa.Table]) -> Iterator[FailureReason]:

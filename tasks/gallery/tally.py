@@ -22,6 +22,7 @@ from tasks.report.distributions import Spread
 from tasks.report.model import ScoreSummary
 
 COLUMNS = ["style_digest", "clip_model", *SCORES]
+REGIONS = "regions"  # shards of before there were regions have no such column
 # Records are ranked by the first of these that a dataset has: the score along the style, else to its text or picture.
 RANKING = ("clip_direction", "clip_text", "clip_image")
 ENDS = 6
@@ -36,19 +37,51 @@ class Place:
 
 
 @dataclass
+class RegionTally:
+    """What became of one reference of a composite style: sums over records of its share and of its own direction."""
+
+    records: int = 0
+    share: float = 0.0
+    scored: int = 0
+    direction: float = 0.0
+
+    @property
+    def mean_share(self) -> float:
+        """Share of the picture, 0 to 1."""
+        return self.share / max(1, self.records)
+
+    @property
+    def mean_direction(self) -> float | None:
+        """Cosine of its part's change with its own direction; None where it led in no picture."""
+        return self.direction / self.scored if self.scored else None
+
+
+@dataclass
 class ScoreTally:
-    """What one CLIP model said: spreads by (style, score), and by score the records at its ends, with their number."""
+    """What one CLIP model said: spreads by (style, score), and by score the records at its ends, with their number.
+
+    `regions` are of composite styles, by (style, reference).
+    """
 
     spreads: dict[tuple[int, str], Spread] = field(default_factory=lambda: defaultdict(Spread))
     best: dict[str, list[tuple[float, Place]]] = field(default_factory=lambda: defaultdict(list))
     worst: dict[str, list[tuple[float, Place]]] = field(default_factory=lambda: defaultdict(list))
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    regions: dict[tuple[int, int], RegionTally] = field(default_factory=lambda: defaultdict(RegionTally))
     records: int = 0
 
     def add_spreads(self, style: int, scores: Mapping[str, Any]) -> None:
         """Count the scores of one style's rows."""
         for name, scores_N in scores.items():
             self.spreads[style, name].add(scores_N)
+
+    def add_regions(self, style: int, regions: Any) -> None:
+        """Count the regions of one style's rows, a column of lists."""
+        for part in pc.list_flatten(regions).to_pylist():
+            tally = self.regions[style, part["reference"]]
+            tally.records, tally.share = tally.records + 1, tally.share + part["share"]
+            if part["clip_direction"] is not None:
+                tally.scored, tally.direction = tally.scored + 1, tally.direction + part["clip_direction"]
 
     def add_ends(self, shard: str, rows_N: Any, scores: Mapping[str, Any]) -> None:
         """Keep what lies at an end of each ranking; of equal scores, what comes first in the dataset."""
@@ -105,6 +138,8 @@ class Tally:
             for style in drawn:
                 chosen_N = styles_N[rows_N] == style
                 tally.add_spreads(style, {name: scores_N[chosen_N] for name, scores_N in scores.items()})
+                if REGIONS in table.column_names:
+                    tally.add_regions(style, table[REGIONS].take(rows_N[chosen_N]))
 
     @property
     def model(self) -> str:
@@ -135,4 +170,5 @@ def _tables(ledger: Ledger) -> Iterator[tuple[str, pa.Table]]:
     with ThreadPoolExecutor(READERS) as pool:
         for start in range(0, len(names), READERS):
             some = names[start : start + READERS]
-            yield from zip(some, pool.map(lambda name: read_columns(ledger.folder, name, COLUMNS), some), strict=True)
+            tables = pool.map(lambda name: read_columns(ledger.folder, name, [*COLUMNS, REGIONS]), some)
+            yield from zip(some, tables, strict=True)

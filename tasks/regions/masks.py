@@ -31,7 +31,7 @@ def read_map(data: bytes, layout: RegionSettings, picture: Picture, images: Imag
     # Levels that are names of references must not be mixed; those of two references are shares.
     how = Image.Resampling.NEAREST if layout.labels is not None else Image.Resampling.BILINEAR
     resized_HW = np.asarray(Image.fromarray(levels_HW).resize(size, how))
-    return np.ascontiguousarray(shape(resized_HW[:, :, None], images)[:, :, 0])
+    return shape(resized_HW[:, :, None], images)[:, :, 0].copy()
 
 
 def to_masks(map_HW: Tensor, layout: RegionSettings, references: int) -> Tensor:

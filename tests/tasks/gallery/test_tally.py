@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.dataset.ledger import Ledger
-from tasks.gallery.tally import COLUMNS, ENDS, Place, Tally, tally_records
+from tasks.gallery.tally import COLUMNS, ENDS, REGIONS, Place, Tally, tally_records
 from tasks.records import SCORES
 
 
@@ -41,6 +41,26 @@ def test_a_tally_is_that_of_all_records_at_once(ledger: Ledger) -> None:
             assert (summary.count, summary.at(0), summary.at(100)) == (7, values.min(), values.max())
             assert summary.mean == pytest.approx(values.mean())
             assert summary.percentiles == pytest.approx(np.percentile(values, np.arange(101)).tolist(), abs=0.0005)
+
+
+def test_regions_are_counted_by_reference() -> None:
+    def regions(share: float, *directions: float | None) -> list[dict[str, object]]:
+        shares = (share, 1 - share)
+        return [
+            {"reference": k, "share": one, "clip_direction": direction}
+            for k, (one, direction) in enumerate(zip(shares, directions, strict=True))
+        ]
+
+    parts = [regions(0.25, 0.5, 0.1), None, regions(0.75, 0.7, None), None]
+    table = rows(["a", "b", "a", "b"], [0.1] * 4).append_column(REGIONS, pa.array(parts))
+    tally = Tally(["a", "b"], 2)
+    tally.add("s", rows(["a", "b"], [0.2, 0.3]))  # a shard of before there were regions
+    tally.add("s", table)
+    assert set(tally.scores.regions) == {(0, 0), (0, 1)}
+    first, second = (tally.scores.regions[0, k] for k in (0, 1))
+    assert (first.mean_share, second.mean_share) == (0.5, 0.5)
+    assert first.mean_direction == pytest.approx(0.6)
+    assert second.mean_direction == pytest.approx(0.1)
 
 
 def test_the_ends_are_the_highest_and_the_lowest_wherever_they_lie() -> None:
