@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tasks.actors.orders import ActorSettings
-from tasks.actors.regions import RegionDrawer
+from tasks.actors.regions import KeptShares, RegionDrawer
 from tasks.labelled.rows import ROWS
 from tasks.methods.base import Method, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
@@ -50,6 +50,7 @@ class Loaded:
         self._methods: dict[MethodSettings, Method] = {}
         self._targets: dict[str, list[StyleTargets]] = {}
         self._drawers: dict[str, RegionDrawer] = {}
+        self._shares = KeptShares()
 
     @property
     def clip_model(self) -> str | None:
@@ -75,7 +76,7 @@ class Loaded:
         if not style.is_composite:
             return ReadyStyle(style, representation, whole)
         if style.digest not in self._drawers:
-            self._drawers[style.digest] = RegionDrawer(style, self.settings.device)
+            self._drawers[style.digest] = RegionDrawer(style, self.settings.device, self._shares)
         return ReadyStyle(style, representation, whole, self._drawers[style.digest], targets[1:])
 
     def represent(self, styles: Sequence[PlannedStyle]) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -27,8 +27,8 @@ from tasks.regions.settings import RegionSettings
 from tasks.regions.shares import from_labels, share_out, soften, stretch
 from tasks.styles import PlannedStyle
 
-# Contents of one size share the tensor of a layout that depends on their size alone; so many sizes are kept.
-KEPT_SIZES = 16
+# Contents of one size share the tensor of a layout that depends on their size alone, while it fits here.
+KEPT_BYTES = 2**27
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,31 @@ def _make_map(data: bytes | None, picture: Picture, images: ImageSettings, layou
     return RegionMap(read_map(data, layout, picture, images), version)
 
 
+class KeptShares:
+    """Shares by style and size, up to a number of bytes; those not used for longest go first, the last one stays."""
+
+    def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
+        self.most_bytes = most_bytes
+        self._kept: OrderedDict[tuple[str, tuple[int, int]], Tensor] = OrderedDict()
+
+    def get(self, style: str, size: tuple[int, int], draw: Callable[[tuple[int, int]], Tensor]) -> Tensor:
+        """What was drawn for a style and a size before, or is now."""
+        shares_RHW = self._kept.pop((style, size), None)
+        self._kept[style, size] = shares_RHW = draw(size) if shares_RHW is None else shares_RHW
+        while len(self._kept) > 1 and sum(shares.nbytes for shares in self._kept.values()) > self.most_bytes:
+            self._kept.popitem(last=False)
+        return shares_RHW
+
+
 class RegionDrawer:
     """Draws the shares of one composite style's references on contents."""
 
-    def __init__(self, planned: PlannedStyle, device: str) -> None:
+    def __init__(self, planned: PlannedStyle, device: str, kept: KeptShares) -> None:
         self.layout, self.device = planned.regions, device
+        self.digest = planned.digest
         self.weights = [reference.weight for reference in planned.references]
         self._masks = [] if self.layout else load_masks(planned)
-        self._kept: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
+        self._kept = kept
 
     def draw(self, size: tuple[int, int], found: RegionMap | None) -> Tensor:
         """Shares_RHW on the device, which sum to 1; `found` is the content's own map, where the layout differs."""
@@ -82,11 +99,7 @@ class RegionDrawer:
             levels_HW = torch.from_numpy(found.levels_HW).to(self.device)
             masks_RHW = to_masks(levels_HW, self.layout, len(self.weights))
             return share_out(soften(masks_RHW, self.layout.seam), self.weights)
-        shares_RHW = self._kept.pop(size, None)
-        self._kept[size] = self._draw(size) if shares_RHW is None else shares_RHW
-        if len(self._kept) > KEPT_SIZES:
-            self._kept.popitem(last=False)
-        return self._kept[size]
+        return self._kept.get(self.digest, size, self._draw)
 
     def _draw(self, size: tuple[int, int]) -> Tensor:
         if self.layout is not None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tasks.actors.regions import RegionDrawer
+from tasks.actors.regions import KeptShares, RegionDrawer
 from tasks.methods.adain.settings import AdainSettings
 from tasks.styles import PlannedStyle, StyleSettings, plan_style
 from tests.tasks.actors.making import (
@@ -185,8 +185,14 @@ def test_without_a_scorer_regions_still_tell_their_shares(tmp_path: Path, photos
         assert all(part["clip_direction"] is None for part in row["regions"])  # type: ignore[attr-defined]
 
 
-def test_shares_of_one_size_are_drawn_once(freeze: Freeze) -> None:
-    drawer = RegionDrawer(freeze("rings", rings=2), "cpu")
-    first = drawer.draw((20, 30), None)
-    assert drawer.draw((20, 30), None) is first
-    assert drawer.draw((30, 20), None).shape == (2, 30, 20)
+def test_shares_of_one_size_are_drawn_once_while_they_fit(freeze: Freeze) -> None:
+    kept = KeptShares(most_bytes=2 * 2 * 20 * 30 * 4)
+    rings = RegionDrawer(freeze("rings", rings=2), "cpu", kept)
+    halves = RegionDrawer(freeze("halves", stripes=2), "cpu", kept)
+    first = rings.draw((20, 30), None)
+    assert rings.draw((20, 30), None) is first
+    other = halves.draw((20, 30), None)
+    assert rings.draw((20, 30), None) is first
+    assert rings.draw((30, 20), None).shape == (2, 30, 20)  # a third: the one unused for longest goes
+    assert rings.draw((20, 30), None) is first
+    assert halves.draw((20, 30), None) is not other
