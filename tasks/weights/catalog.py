@@ -40,7 +40,7 @@ CHECKPOINTS = {
             uri=f"{ADAIN_RELEASE}/vgg_normalised.pth",
             licence="MIT (repository); the VGG-19 it derives from is the University of Oxford's",
             size=80_097_584,
-            used_by="encoder: vgg of adain, adaattn and style_kernel",
+            used_by="encoder: vgg of adain, adaattn, style_kernel, and of clipstyler in mode: fast",
         ),
         Checkpoint(
             name="adain-vgg-decoder",
@@ -49,7 +49,16 @@ CHECKPOINTS = {
             uri=f"{ADAIN_RELEASE}/decoder.pth",
             licence="MIT (repository)",
             size=14_020_876,
-            used_by="adain, encoder: vgg",
+            used_by="encoder: vgg of adain, and of clipstyler in mode: fast",
+        ),
+        Checkpoint(
+            name="vgg19-torchvision",
+            file="vgg19-dcbb9e9d.pth",
+            source="torchvision's models (VGG19_Weights.IMAGENET1K_V1)",
+            uri="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+            licence="BSD-3-Clause (torchvision); trained on ImageNet",
+            size=574_668_960,
+            used_by="clipstyler, mode: optimize, encoder: vgg",
         ),
         *(
             Checkpoint(

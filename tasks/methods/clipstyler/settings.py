@@ -13,7 +13,7 @@ from tasks.methods.picture_settings import EncoderSettings, resolve_weights
 from tasks.samples.photographs import neutral_digest
 
 SMALL_WEIGHTS = "embedded:style-kernel-small"  # of the compact networks the one whose features live at every depth
-VGG19 = "get vgg19-dcbb9e9d.pth of torchvision and give its place as weights: {vgg19: .../vgg19-dcbb9e9d.pth}"
+VGG19 = "write weights: {vgg19: vgg19-torchvision}, which is fetched, or name the place of vgg19-dcbb9e9d.pth"
 ADAIN_FILES = (
     "get vgg_normalised.pth and decoder.pth from release v0.0.0 of naoto0804/pytorch-AdaIN on GitHub and give their "
     "places as weights: {encoder: .../vgg_normalised.pth, decoder: .../decoder.pth}"

@@ -37,7 +37,7 @@ def test_defaults_of_fast_are_the_authors() -> None:
         ({"name": "clipstyler"}, r"method\.mode: write optimize .* or fast"),
         ({"name": "clipstyler", "mode": "slow"}, r"method\.mode: write optimize .* or fast"),
         ({"name": "clipstyler", "mode": "fast", "plateau": 0.1}, r"plateau: there is no such key"),
-        ({"name": "clipstyler", "mode": "optimize", "encoder": "vgg"}, "get vgg19-dcbb9e9d.pth"),
+        ({"name": "clipstyler", "mode": "optimize", "encoder": "vgg"}, "vgg19: vgg19-torchvision"),
         ({"name": "clipstyler", "mode": "fast", "encoder": "vgg"}, "get vgg_normalised.pth and decoder.pth"),
         ({"name": "clipstyler", "mode": "optimize", "weights": {"vgg19": "x.pth"}}, "belong to encoder: vgg"),
     ],
