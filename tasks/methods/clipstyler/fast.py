@@ -25,6 +25,8 @@ from tasks.methods.regions import blend_pictures
 from tasks.weights.loading import layout_of, load_tensors, match_layout
 from tasks.weights.references import resolve
 
+KEPT = 64  # tuned decoders, for styles that share a reference: 90 MB, or 0.9 GB of VGG's
+
 
 class FastMethod:
     """Slow at representing: 200 steps a reference. A mix of references is the mix of their decoders' weights."""
@@ -33,7 +35,8 @@ class FastMethod:
         self.settings, self.device = settings, device
         self.backbone = open_backbone(settings, device)
         self.first = {name: tensor.cpu() for name, tensor in self.backbone.first_decoder().state_dict().items()}
-        self.tuned = {tuned.text: self._load(tuned.weights) for tuned in settings.decoders}  # by reference
+        self.given = {tuned.text: self._load(tuned.weights) for tuned in settings.decoders}  # by text
+        self.tuned: dict[str, dict[str, Tensor]] = {}  # by reference, the last few
 
     def represent(self, styles: Sequence[Style]) -> list[Representation]:
         """`weights` (R) and, of reference k, `decoder<k>.*`: tensors in the layout of the decoder."""
@@ -103,8 +106,12 @@ class FastMethod:
         """The decoder of a reference: given, tuned before, or tuned now."""
         key = reference.text if reference.image_CHW is None else digest_picture(reference.image_CHW)
         assert key is not None  # a reference is a text or a picture (tasks/styles.py)
+        if key in self.given:
+            return self.given[key]
         if key not in self.tuned:
             self.tuned[key] = self.tuner.tune(reference)
+            for oldest in list(self.tuned)[:-KEPT]:
+                del self.tuned[oldest]
         return self.tuned[key]
 
     @cached_property
