@@ -1,0 +1,82 @@
+"""Composite styles from their plan to the report: what failed for want of a mask is made by a retry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from tasks.actors.orders import make_order
+from tasks.actors.shard import stylize_shard
+from tasks.corpus.settings import CorpusSettings
+from tasks.dataset.chain import plan_retry, plan_wanted
+from tasks.dataset.ledger import Ledger
+from tasks.dataset.verify import Verification, check
+from tasks.methods.adain.settings import AdainSettings
+from tasks.plan import Plan, Wanted
+from tasks.preflight import prepare_styles, settle_format
+from tasks.report.page import render_report
+from tasks.shards import ShardSize, by_shard
+from tasks.storage import Folder
+from tasks.styles import StyleSettings
+from tasks.summary import report_data
+from tests.tasks.actors.making import IMAGES, load, write_photographs, write_style_pictures
+
+
+def write_mask(path: Path, white: float) -> None:
+    """The upper part white."""
+    levels = np.zeros((64, 64), np.uint8)
+    levels[: round(64 * white)] = 255
+    Image.fromarray(levels).save(path)
+
+
+SHARES = {"p00.jpg": 0.5, "p01.jpg": 0.25, "p02.jpg": 0.75}  # of the first reference, by each content's mask
+CLIP = "embedded:clip-small"
+
+
+def want(folder: Path) -> Wanted:
+    """Three photographs, of which two have masks, in two layouts of the same references."""
+    photos, art = write_photographs(folder / "photos", 3), write_style_pictures(folder / "art")
+    for name in ("p00", "p01"):
+        write_mask(photos / f"{name}.mask.png", SHARES[f"{name}.jpg"])
+    references = [{"image": str(art / f"{name}.png")} for name in ("bars", "blots")]
+    layouts = {"by-mask": {"masks": "beside"}, "rings": {"rings": 2}}
+    settings = [
+        StyleSettings.model_validate({"name": name, "references": references, "regions": layout})
+        for name, layout in layouts.items()
+    ]
+    styles = prepare_styles(settings, AdainSettings())
+    corpus = settle_format(CorpusSettings(uri=str(photos)), styles)
+    return Wanted(corpus, IMAGES, 0, styles, f"{folder}/out/representations", CLIP)
+
+
+def carry_out(folder: Path, plan: Plan | None) -> Verification:
+    assert plan is not None
+    loaded, output = load(folder / "out", clip=CLIP), Folder(str(folder / "out"))
+    for planned in by_shard(Ledger(output).pieces(plan)).values():
+        stylize_shard(loaded, make_order(plan, planned, plan.corpus), lambda *_: None)
+    return check(Ledger(output))
+
+
+def test_a_composite_style_from_its_plan_to_its_retry(tmp_path: Path) -> None:
+    wanted, output = want(tmp_path), Folder(str(tmp_path / "out"))
+    found = carry_out(tmp_path, plan_wanted(output, wanted, ShardSize))
+    assert (found.is_whole, found.records, found.failed) == (True, 5, 1)
+    assert len(list((tmp_path / "out/representations").rglob("*.safetensors"))) == 1
+
+    write_mask(tmp_path / "photos/p02.mask.png", SHARES["p02.jpg"])
+    found = carry_out(tmp_path, plan_retry(output, lambda _: ShardSize()))
+    assert (found.is_whole, found.records, found.failed) == (True, 6, 0)
+    assert plan_wanted(output, wanted, ShardSize) is None
+
+    rows = [row for path in (tmp_path / "out/data").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
+    masked = {row["content_id"]: row["regions"][0] for row in rows if row["style"] == "by-mask"}
+    assert {name: part["share"] for name, part in masked.items()} == pytest.approx(SHARES, abs=0.03)
+    data = report_data(Ledger(output), found)
+    first, second = next(style for style in data.styles if style.name == "by-mask").references
+    assert (first.share, second.share) == (pytest.approx(0.5, abs=0.03), pytest.approx(0.5, abs=0.03))
+    assert first.direction == pytest.approx(np.mean([part["clip_direction"] for part in masked.values()]), abs=1e-5)
+    assert render_report(data).count("of the picture") == 4
