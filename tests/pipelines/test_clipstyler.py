@@ -35,7 +35,6 @@ def test_words_become_styles(atelier: Atelier, tmp_path: Path) -> None:
     assert (strengths["fire"], strengths["fire-optimized"]) == (1.0, None)
     parts = {row["style"]: [part["reference"] for part in row["regions"] or ()] for row in rows}
     assert {name for name, found in parts.items() if len(found) == 2} == {"fire-beside-ink", "fire-on-ink"}
-    # Two references of three styles: a mix and its regions are made of the same decoders.
     representations = {row["style"]: row["representation"] for row in rows}
     assert len(set(representations.values())) == len(rows) // 2
     again = atelier("run", job, "--json")

@@ -24,6 +24,7 @@ def representation(value: float = 1.0, size: int = 4) -> Representation:
         "view": torch.arange(6).reshape(2, 3).T,
         "scalar": torch.tensor(7),
     }
+    tensors["the same tensor"] = tensors["mean"]
     return Representation(tensors, {"shape": "4 channels", "ünï": "çödé"})
 
 
