@@ -15,7 +15,7 @@ from tasks.encoders.clip import ClipEncoder
 from tasks.encoders.taps import Extractor
 from tasks.losses.clip import embed_crops, embed_pixels, unit_directions
 from tasks.losses.crops import Crops, draw_crops
-from tasks.losses.perceptual import variation_norms
+from tasks.losses.perceptual import structure_losses, variation_norms
 from tasks.losses.taps import TapLoss
 from tasks.methods.base import Content
 from tasks.methods.clipstyler.directions import Targets
@@ -60,7 +60,7 @@ class Optimisation:
             return render_networks(self.networks, self.images_PCHW).float()
 
     def losses(self, outputs_PCHW: Tensor, crops: Crops) -> dict[str, Tensor]:
-        """`direction`, `patch`, `content` and `variation` of each pair, P, without their weights."""
+        """`direction`, `patch`, `content`, `variation` and `structure` of each pair, P, without their weights."""
         content, judge = self.content.tensors, self.judge
         sources_PD = content["embedding"]
         with torch.autocast(outputs_PCHW.device.type, torch.bfloat16, enabled=self._half):
@@ -78,10 +78,11 @@ class Optimisation:
             "patch": torch.cat(patch),
             "content": judge.content_loss(features, content),
             "variation": variation_norms(outputs_PCHW),
+            "structure": structure_losses(outputs_PCHW, self.images_PCHW),
         }
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
-        """The weighted sum (equation 5), P."""
+        """The weighted sum (equation 5; the structure is ours), P."""
         return torch.stack([getattr(self.settings, f"{name}_weight") * loss_P for name, loss_P in losses.items()]).sum(
             0
         )

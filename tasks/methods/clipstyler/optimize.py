@@ -5,8 +5,9 @@ N contents, P outputs (pairs), C channels, H and W pixels; h and w are padded si
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -20,18 +21,21 @@ from tasks.methods.clipstyler.extractors import CONTENT_LOSSES, open_extractor
 from tasks.methods.clipstyler.finish import raise_contrast
 from tasks.methods.clipstyler.optimisation import Judge, Optimisation, optimise
 from tasks.methods.clipstyler.settings import OptimizeSettings
+from tasks.methods.clipstyler.start import fit_network
 from tasks.methods.clipstyler.unet import draw_networks
 
 PAIRS_ON_GPU = 16
+START = "start."
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """An output to optimise: a content row, the targets and a seed."""
+    """An output to optimise: a content row, the targets, a seed, and where its network starts."""
 
     row: int
     targets: Targets
     seed: int
+    start: Mapping[str, Tensor]
 
 
 class OptimizeMethod:
@@ -46,8 +50,17 @@ class OptimizeMethod:
         )
 
     def represent(self, styles: Sequence[Style]) -> list[Representation]:
-        """Directions of the references: see `keep_targets`."""
-        return [keep_targets(style, self.directions) for style in styles]
+        """Directions of the references (`keep_targets`), and under `start.*` the network to start from, if any."""
+        start = {f"{START}{name}": tensor for name, tensor in self.start.items()}
+        kept = (keep_targets(style, self.directions) for style in styles)
+        return [Representation({**rep.tensors, **start}) for rep in kept]
+
+    @cached_property
+    def start(self) -> dict[str, Tensor]:
+        """The network that gives photographs back; nothing where pairs start from random weights."""
+        if self.settings.start == "random":
+            return {}
+        return {name: tensor.cpu() for name, tensor in fit_network(self.settings.seed, self.device).items()}
 
     @torch.no_grad()  # not inference mode: what is made here takes part in losses
     def encode(self, images_NCHW: Tensor) -> Content:
@@ -104,13 +117,17 @@ class OptimizeMethod:
         for place, (row, index, seed) in enumerate(columns):
             style = targets[index]
             parts = [style.only(r) for r in range(len(style.references))] if place in composites else [style]
-            yield from (Wanted(row, part, seed) for part in parts)
+            start = {name: tensor for name, tensor in reps[index].tensors.items() if name.startswith(START)}
+            yield from (Wanted(row, part, seed, start) for part in parts)
 
     def _render(self, content: Content, wanted: Sequence[Wanted]) -> Tensor:
         """Some outputs as one program."""
         generators = [torch.Generator().manual_seed(output.seed) for output in wanted]
         rows = content.rows(torch.tensor([output.row for output in wanted]))
         networks = draw_networks(generators, self.device)
+        if wanted[0].start:  # of one setting, so all have one or none
+            networks = {name: torch.stack([output.start[START + name] for output in wanted]) for name in networks}
+            networks = {name: tensor.to(self.device) for name, tensor in networks.items()}
         started = Optimisation(networks, rows, [output.targets for output in wanted], self.judge, self.settings)
         images_PChw = optimise(started, generators)
         return raise_contrast(crop_back(images_PChw, content.height, content.width), self.settings.contrast)

@@ -84,12 +84,13 @@ class OptimizeSettings(ClipstylerSettings):
     """A U-Net for each pair, from random weights; defaults of train_CLIPstyler.py."""
 
     represent_reads: ClassVar[frozenset[str]] = frozenset(
-        {"mode", "source", "crops", "crop_size", "style_size", "seed"}
+        {"mode", "source", "crops", "crop_size", "style_size", "seed", "start"}
     )
     render_reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("encoder", "threshold", "contrast", "crops", "crop_size", "steps", "plateau", "learning_rate"),
-            *("direction_weight", "patch_weight", "content_weight", "variation_weight", "precision"),
+            *("direction_weight", "patch_weight", "content_weight", "variation_weight"),
+            *("structure_weight", "precision"),
         }
     )
     weight_fields: ClassVar[frozenset[str]] = frozenset({"weights", "clip"})
@@ -105,6 +106,11 @@ class OptimizeSettings(ClipstylerSettings):
     steps: int = Field(
         201, ge=1, le=100_000, description="Passes through the network; each but the last is followed by an update."
     )
+    start: Literal["random", "photographs"] = Field(
+        "random",
+        description="`photographs`: every network starts from one that gives photographs back, fitted by `represent` "
+        "in half a minute; a quarter of the steps are enough then.",
+    )
     plateau: float = Field(
         0.0, ge=0, lt=1, description="Stop a pair whose loss fell by less than this share over 20 steps; 0: never."
     )
@@ -113,6 +119,9 @@ class OptimizeSettings(ClipstylerSettings):
     patch_weight: float = Field(9000.0, ge=0, description="Of the patches' directions.")
     content_weight: float = Field(150.0, ge=0, description="Of the difference to the content's features.")
     variation_weight: float = Field(2e-3, ge=0, description="Of total variation.")
+    structure_weight: float = Field(
+        0.0, ge=0, description="Of shades lost, beside the content's features; the authors have none."
+    )
     crops: int = Field(64, ge=1, le=4096, description="Patches of an output a step; and of a style picture.")
     crop_size: int = Field(128, ge=8, le=4096, description="Side of a patch in pixels.")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -133,7 +142,8 @@ class FastSettings(ClipstylerSettings):
     represent_reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("mode", "encoder", "threshold", "source", "style_size", "seed", "crop_size", "views", "batch", "steps"),
-            *("learning_rate", "direction_weight", "patch_weight", "content_weight", "variation_weight", "precision"),
+            *("learning_rate", "direction_weight", "patch_weight", "content_weight", "variation_weight"),
+            *("structure_weight", "range_weight", "precision"),
         }
     )
     render_reads: ClassVar[frozenset[str]] = frozenset({"encoder", "strength", "contrast"})
@@ -164,7 +174,13 @@ class FastSettings(ClipstylerSettings):
     direction_weight: float = Field(1.0, ge=0, description="Of the whole output's direction.")
     patch_weight: float = Field(10.0, ge=0, description="Of the tilted views' directions.")
     content_weight: float = Field(1.0, ge=0, description="Of the difference to the photograph's features.")
+    structure_weight: float = Field(
+        0.0, ge=0, description="Of shades lost, beside the content's features; the authors have none."
+    )
     variation_weight: float = Field(1e-4, ge=0, description="Of total variation.")
+    range_weight: float = Field(
+        10.0, ge=0, description="Of values darker than black or lighter than white; the authors have none (0)."
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Of the networks' arithmetic; bfloat16 takes about half of the time."
     )

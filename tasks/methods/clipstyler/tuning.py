@@ -17,7 +17,7 @@ from tasks.encoders.clip import ClipEncoder
 from tasks.images.fitting import Pixels
 from tasks.losses.clip import embed_crops, embed_pixels, unit_directions
 from tasks.losses.crops import draw_crops
-from tasks.losses.perceptual import variation_norms
+from tasks.losses.perceptual import structure_losses, variation_norms
 from tasks.methods.base import Reference
 from tasks.methods.clipstyler.directions import Directions, Targets
 from tasks.methods.clipstyler.fast_backbones import Backbone
@@ -60,7 +60,10 @@ class Tuner:
         return Targets((1.0,), (self.directions.of(reference),))
 
     def loss(self, decoder: nn.Module, targets: Targets, step: int) -> Tensor:
-        """Of one step's photographs: content, tilted views, whole outputs and variation, by weight."""
+        """Of one step's photographs: content, tilted views, whole outputs, variation and range, by weight.
+
+        Without the last CLIP is shown pictures that no screen can: to it they have the style, and to us they are white.
+        """
         settings, contents_NCSS = self.settings, self.draw(step)
         with torch.autocast(self.encoder.device, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             with torch.no_grad():
@@ -68,6 +71,7 @@ class Tuner:
                 sources_ND = embed_pixels(self.encoder, contents_NCSS)
             outputs_NCSS = self.backbone.decode(decoder, features).float()
             content = self.backbone.content_loss(self.backbone.encode(outputs_NCSS), features)
+            content = content + settings.structure_weight * structure_losses(outputs_NCSS, contents_NCSS).mean()
             whole_ND = embed_pixels(self.encoder, outputs_NCSS)
             generators = [torch.Generator().manual_seed(seed) for seed in self.view_seeds(step)]
             side = settings.crop_size
@@ -85,6 +89,7 @@ class Tuner:
             + settings.patch_weight * patch_N.mean()
             + settings.direction_weight * whole_N.mean()
             + settings.variation_weight * variation
+            + settings.range_weight * (outputs_NCSS - outputs_NCSS.clamp(0, 1)).square().mean()
         )
 
     def draw(self, step: int) -> Tensor:
