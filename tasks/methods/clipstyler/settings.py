@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.encoders.clip_models import find_model, resolve_path
 from tasks.methods.clipstyler.photographs import digest_photographs
@@ -41,6 +41,18 @@ class AdainWeights(BaseModel):
 
     encoder: str = Field(description="The normalised VGG-19: vgg_normalised.pth.")
     decoder: str = Field(description="The decoder that was trained with it: decoder.pth.")
+
+
+# What the compact decoder and the embedded CLIP need: chosen by six photographs set apart from the figures (NOTES.md).
+FOR_SMALL: dict[str, Any] = {
+    "threshold": 0.0,
+    "learning_rate": 1e-3,
+    "steps": 80,
+    "views": 8,
+    "crop_size": 128,
+    "structure_weight": 2.0,
+    "range_weight": 10.0,
+}
 
 
 class TunedDecoder(BaseModel):
@@ -137,7 +149,7 @@ class OptimizeSettings(ClipstylerSettings):
 
 
 class FastSettings(ClipstylerSettings):
-    """A decoder tuned to each style on photographs; defaults of train_fast.py."""
+    """A decoder tuned to each style on photographs; defaults of train_fast.py for `vgg`, FOR_SMALL for `small`."""
 
     represent_reads: ClassVar[frozenset[str]] = frozenset(
         {
@@ -165,9 +177,7 @@ class FastSettings(ClipstylerSettings):
         None, description="Folder of the pictures to tune on, at most 1,000; default: the neutral photographs."
     )
     steps: int = Field(200, ge=1, le=100_000, description="Updates of a decoder.")
-    learning_rate: float | None = Field(
-        None, gt=0, le=1, description="Of Adam, shrinking slowly; default: 1e-4 for vgg, 1e-3 for small."
-    )
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="Of Adam; shrinks slowly.")
     batch: int = Field(4, ge=1, le=256, description="Photographs a step.")
     views: int = Field(16, ge=1, le=256, description="Tilted views of each output a step.")
     crop_size: int = Field(224, ge=32, le=2048, description="Side of the photographs' crops in pixels.")
@@ -179,11 +189,18 @@ class FastSettings(ClipstylerSettings):
     )
     variation_weight: float = Field(1e-4, ge=0, description="Of total variation.")
     range_weight: float = Field(
-        10.0, ge=0, description="Of values darker than black or lighter than white; the authors have none (0)."
+        0.0, ge=0, description="Of values darker than black or lighter than white; the authors have none (0)."
     )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Of the networks' arithmetic; bfloat16 takes about half of the time."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_small(cls, values: Any) -> Any:
+        """Those of `small`, where the encoder is that and a field is not given."""
+        small = isinstance(values, dict) and values.get("encoder", "small") == "small"
+        return FOR_SMALL | values if small else values
 
     def weight_references(self) -> dict[str, str]:
         return super().weight_references() | {f"decoder of {one.text}": one.weights for one in self.decoders}

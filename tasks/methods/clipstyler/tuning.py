@@ -23,7 +23,6 @@ from tasks.methods.clipstyler.directions import Directions, Targets
 from tasks.methods.clipstyler.fast_backbones import Backbone
 from tasks.methods.clipstyler.settings import FastSettings
 
-LEARNING_RATES = {"small": 1e-3, "vgg": 1e-4}  # train_fast.py's for VGG; ours for a decoder of a tenth of its size
 RATE_DECAY = 5e-5  # the rate is divided by 1 + this times the step (train_fast.py)
 LARGEST_SCALE = 2.0  # a photograph's short side, in sides of a crop, at most
 
@@ -45,7 +44,7 @@ class Tuner:
         targets = self.targets_of(reference)
         name = (reference.text or "a picture")[:40]
         decoder = self.backbone.first_decoder().train()
-        first_rate = self.settings.learning_rate or LEARNING_RATES[self.settings.encoder]
+        first_rate = self.settings.learning_rate
         optimiser = torch.optim.Adam(decoder.parameters(), lr=first_rate)
         for step in tqdm(range(self.settings.steps), desc=f"tuning to {name}", unit="step", mininterval=5):
             for group in optimiser.param_groups:

@@ -12,12 +12,13 @@ from torch.testing import assert_close
 from tasks.images.padding import to_tensor
 from tasks.losses.crops import Crops, draw_crops
 from tasks.methods.base import Pairs, Reference, Style
+from tasks.methods.clipstyler import start as start_of_networks
 from tasks.methods.clipstyler.directions import read_targets
 from tasks.methods.clipstyler.finish import raise_contrast
 from tasks.methods.clipstyler.optimisation import WINDOW, Optimisation, find_falling, optimise
 from tasks.methods.clipstyler.optimize import OptimizeMethod
 from tasks.methods.clipstyler.settings import OptimizeSettings
-from tasks.methods.clipstyler.unet import draw_networks
+from tasks.methods.clipstyler.unet import draw_networks, render_networks
 from tests.tasks.methods.conftest import picture, stripes
 
 CPU = torch.device("cpu")
@@ -129,6 +130,30 @@ def test_a_picture_leads_where_it_is(images: Tensor) -> None:
     of_stripes = method.encode(to_tensor([(stripes(48, 64) * 255).byte().permute(1, 2, 0).numpy()]))
     towards = of_stripes.tensors["embedding"] - method.encode(images[:1]).tensors["embedding"]
     assert float(targets.only(0).whole_losses(torch.nn.functional.normalize(towards))) < 0.7
+
+
+def test_a_fitted_network_gives_pictures_back(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saw none of these; random weights are as far from them as grey is."""
+    monkeypatch.setattr(start_of_networks, "STEPS", 60)
+    fitted = start_of_networks.fit_network(0, CPU)
+    drawn = draw_networks([torch.Generator().manual_seed(0)], CPU)
+    networks = {name: torch.stack([drawn[name][0], fitted[name]]) for name in drawn}
+    with torch.no_grad():
+        random, back = render_networks(networks, images[:1].repeat(2, 1, 1, 1))
+    assert (back - images[0]).abs().mean() < 0.7 * (random - images[0]).abs().mean()
+
+
+def test_pairs_start_from_the_network_that_their_style_keeps(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no update to make, what is rendered is the network itself, whatever the seed."""
+    monkeypatch.setattr(start_of_networks, "STEPS", 2)
+    method = OptimizeMethod(settings(steps=1, start="photographs"), CPU)
+    reps = method.represent([Style("fire", (Reference(text=TEXTS[0]),))])
+    kept = {name.removeprefix("start."): tensor for name, tensor in reps[0].tensors.items() if "start." in name}
+    whole = images[:1]
+    with torch.no_grad():
+        expected = render_networks({name: tensor[None] for name, tensor in kept.items()}, whole)
+    for seed in (1, 2):
+        assert_close(method.render(method.encode(whole), reps, Pairs([0], [0], [seed])), expected, atol=1e-5, rtol=0)
 
 
 def test_contrast_is_about_the_mean_luminance() -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from pipelines.job import make_job
-from tasks.methods.clipstyler.settings import SMALL_WEIGHTS, FastSettings, OptimizeSettings
+from tasks.methods.clipstyler.settings import FOR_SMALL, SMALL_WEIGHTS, FastSettings, OptimizeSettings
 from tasks.methods.settings import MethodSettings
 from tasks.records import RequestError
 from tasks.samples.photographs import write_photographs
@@ -24,11 +24,19 @@ def test_defaults_of_optimize_are_the_authors() -> None:
     assert (settings.learning_rate, settings.source) == (5e-4, "a Photo")
 
 
-def test_defaults_of_fast_are_the_authors() -> None:
-    settings = FastSettings(mode="fast")
+def test_defaults_of_fast_over_vgg_are_the_authors() -> None:
+    weights = {"encoder": "vgg.pth", "decoder": "decoder.pth"}
+    settings = FastSettings(mode="fast", encoder="vgg", weights=weights)
     weights = [getattr(settings, f"{name}_weight") for name in ("direction", "patch", "content", "variation")]
     assert weights == [1, 10, 1, 1e-4]
     assert (settings.views, settings.crop_size, settings.batch, settings.steps) == (16, 224, 4, 200)
+    assert (settings.learning_rate, settings.threshold) == (1e-4, 0.7)
+    assert (settings.structure_weight, settings.range_weight) == (0, 0)  # terms of ours
+
+
+def test_the_compact_network_has_defaults_of_its_own() -> None:
+    assert FastSettings(mode="fast").steps == FOR_SMALL["steps"]
+    assert FastSettings(mode="fast", steps=7).steps == 7
 
 
 @pytest.mark.parametrize(
