@@ -134,13 +134,13 @@ def test_a_picture_leads_where_it_is(images: Tensor) -> None:
 
 def test_a_fitted_network_gives_pictures_back(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     """It saw none of these; random weights are as far from them as grey is."""
-    monkeypatch.setattr(start_of_networks, "STEPS", 60)
+    monkeypatch.setattr(start_of_networks, "STEPS", 100)
     fitted = start_of_networks.fit_network(0, CPU)
     drawn = draw_networks([torch.Generator().manual_seed(0)], CPU)
     networks = {name: torch.stack([drawn[name][0], fitted[name]]) for name in drawn}
     with torch.no_grad():
         random, back = render_networks(networks, images[:1].repeat(2, 1, 1, 1))
-    assert (back - images[0]).abs().mean() < 0.7 * (random - images[0]).abs().mean()
+    assert (back - images[0]).abs().mean() < 0.75 * (random - images[0]).abs().mean()
 
 
 def test_pairs_start_from_the_network_that_their_style_keeps(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
