@@ -12,9 +12,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from tasks.encoders.placement import memory_format, split_rows
+from tasks.encoders.placement import split_rows
 from tasks.images.padding import crop_back, pad_to_stride
 from tasks.methods.base import Content, Pairs, Representation, Style
+from tasks.methods.contents import encode_contents
 from tasks.methods.local_settings import LocalSettings
 from tasks.methods.pictures import Pictures, from_bytes, to_bytes
 from tasks.methods.regions import rows_of, weigh_positions
@@ -63,12 +64,7 @@ class LocalMethod:
     @torch.inference_mode()
     def encode(self, images_NCHW: Tensor) -> Content:
         """What the networks make of the contents, for all styles."""
-        height, width = images_NCHW.shape[-2:]
-        images_NChw = pad_to_stride(images_NCHW.to(self.device), self.settings.stride)
-        images_NChw = images_NChw.contiguous(memory_format=memory_format(self.device))
-        parts = split_rows(len(images_NChw), height * width, self.device)
-        encoded = [self.backbone.encode(images_NChw[part]) for part in parts]
-        return Content({name: torch.cat([part[name] for part in encoded]) for name in encoded[0]}, height, width)
+        return encode_contents(images_NCHW, self.settings.stride, self.device, self.backbone.encode)
 
     @torch.inference_mode()
     def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:

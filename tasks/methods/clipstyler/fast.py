@@ -13,14 +13,15 @@ import torch
 from torch import Tensor
 
 from tasks.encoders.clip import open_clip_model
-from tasks.encoders.placement import memory_format, split_rows
-from tasks.images.padding import crop_back, pad_to_stride
+from tasks.encoders.placement import split_rows
+from tasks.images.padding import crop_back
 from tasks.methods.base import Content, Pairs, Reference, Representation, Style
 from tasks.methods.clipstyler.fast_backbones import open_backbone
 from tasks.methods.clipstyler.finish import raise_contrast
 from tasks.methods.clipstyler.photographs import load_photographs
 from tasks.methods.clipstyler.settings import FastSettings
 from tasks.methods.clipstyler.tuning import Tuner
+from tasks.methods.contents import encode_contents
 from tasks.methods.regions import blend_pictures
 from tasks.weights.loading import layout_of, load_tensors, match_layout
 from tasks.weights.references import resolve
@@ -45,13 +46,7 @@ class FastMethod:
     @torch.inference_mode()
     def encode(self, images_NCHW: Tensor) -> Content:
         """The encoder's features of the contents."""
-        height, width = images_NCHW.shape[-2:]
-        images_NChw = pad_to_stride(images_NCHW.to(self.device), self.settings.stride)
-        images_NChw = images_NChw.contiguous(memory_format=memory_format(self.device))
-        parts = split_rows(len(images_NChw), height * width, self.device)
-        encoded = [self.backbone.encode(images_NChw[part]) for part in parts]
-        levels = {f"level{index}": torch.cat(level) for index, level in enumerate(zip(*encoded, strict=True))}
-        return Content(levels, height, width)
+        return encode_contents(images_NCHW, self.settings.stride, self.device, self._levels)
 
     @torch.inference_mode()
     def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
@@ -62,6 +57,9 @@ class FastMethod:
             for place, image_CHW in zip(places, self._render(content, reps[index], pairs.pick(places)), strict=True):
                 images[place] = image_CHW
         return torch.stack(images)
+
+    def _levels(self, images_NChw: Tensor) -> dict[str, Tensor]:
+        return {f"level{index}": level for index, level in enumerate(self.backbone.encode(images_NChw))}
 
     def _render(self, content: Content, rep: Representation, pairs: Pairs) -> Tensor:
         """All pairs of one style: plain ones through its mixed decoder, composites through each reference's."""
