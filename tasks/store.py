@@ -148,9 +148,7 @@ def _lease(token: str) -> bytes:
 
 def _pack(representation: Representation) -> bytes:
     # Cloned, since safetensors takes no two names of one tensor: a text's whole is its only patch, to clipstyler.
-    tensors = {
-        name: tensor.detach().cpu().contiguous().clone() for name, tensor in representation.tensors.items()
-    }
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in representation.tensors.items()}
     return save(tensors, metadata=dict(representation.metadata))
 
 
