@@ -53,7 +53,7 @@ class Tuner:
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
-        return {key: tensor.detach().cpu() for key, tensor in decoder.state_dict().items()}
+        return {key: tensor.detach().cpu().contiguous() for key, tensor in decoder.state_dict().items()}
 
     def targets_of(self, reference: Reference) -> Targets:
         return Targets((1.0,), (self.directions.of(reference),))
