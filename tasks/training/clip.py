@@ -94,7 +94,7 @@ class ClipRecipe:
         return {**asdict(self.settings), **start, **counts, "objects": len(vocabulary.objects)}
 
     def draw(self, step: int) -> dict[str, Tensor]:
-        """`images` N3SS (normalised), `tokens` TL, `true` TN (share of each caption's target)."""
+        """`images` N3SS (uint8), `tokens` TL, `true` TN (whether a caption is true of a picture)."""
         settings = self.settings
         rng = step_generator(settings.seed, step, 0)
         rows = rng.permutation(len(self.renders))[: settings.rows]
@@ -106,7 +106,7 @@ class ClipRecipe:
         captions = write_captions(truths, self.renders.vocabulary, TEMPLATES, settings.share_framed, rng)
         crops = [show(*pair, settings.shown, SIDE, rng) for pair in zip(views, photographs, strict=True)]
         return {
-            "images": normalise(torch.from_numpy(np.stack(crops))),
+            "images": torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2),  # a quarter of the bytes of floats
             "tokens": self.tokenize(captions.texts),
             "true": torch.from_numpy(captions.true_of(truths)),
         }
@@ -123,7 +123,7 @@ class ClipRecipe:
         step: int,  # noqa: ARG002 (the loss does not change over the run)
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross entropies of captions to pictures and back; `found`: share of the pictures' right first guesses."""
-        images_ND = F.normalize(network.encode_image(batch["images"]).float(), dim=-1)  # type: ignore[operator]
+        images_ND = F.normalize(network.encode_image(normalise(batch["images"])).float(), dim=-1)  # type: ignore[operator]
         texts_TD = F.normalize(network.encode_text(batch["tokens"]).float(), dim=-1)  # type: ignore[operator]
         scale = network.logit_scale.exp().clamp(max=self.settings.largest_scale)  # type: ignore[operator]
         logits_TN = scale * texts_TD @ images_ND.T
@@ -138,16 +138,17 @@ class ClipRecipe:
         count = 12
         views, truths = take_views(self.renders, rng.permutation(len(self.renders))[:count], 1, rng)
         order = np.argsort(truths.style_N)
-        images = normalise(torch.from_numpy(np.stack([crop_view(views[row], 1.0, rng, SIDE) for row in order])))
+        crops = torch.from_numpy(np.stack([crop_view(views[row], 1.0, rng, SIDE) for row in order]))
         phrases = [self.renders.vocabulary.styles[truths.style_N[row]][0] for row in order]
         device = next(network.parameters()).device
         with torch.no_grad():
-            images_ND = F.normalize(network.encode_image(images.to(device)), dim=-1)  # type: ignore[operator]
+            images_N3SS = normalise(crops.permute(0, 3, 1, 2).to(device))
+            images_ND = F.normalize(network.encode_image(images_N3SS), dim=-1)  # type: ignore[operator]
             texts_ND = F.normalize(network.encode_text(self.tokenize(phrases).to(device)), dim=-1)  # type: ignore[operator]
         cosines = (texts_ND @ images_ND.T).float().cpu().clamp(0, 1).repeat_interleave(24, 0)
         cells = F.interpolate(cosines[None, None], (24 * count, SIDE * count))[0].expand(3, -1, -1)
-        pictures = torch.cat(list(denormalise(images)), -1)
-        return torch.cat([pictures, cells], 1)
+        pictures_SWC = torch.cat(list(crops), 1)
+        return torch.cat([pictures_SWC.permute(2, 0, 1).float() / 255, cells], 1)
 
 
 def spread_cross_entropy(logits_AB: Tensor, true_AB: Tensor) -> Tensor:
@@ -156,16 +157,10 @@ def spread_cross_entropy(logits_AB: Tensor, true_AB: Tensor) -> Tensor:
     return -(target_AB * F.log_softmax(logits_AB, 1)).sum(1).mean()
 
 
-def normalise(images_NSS3: Tensor) -> Tensor:
-    """N3SS on the scale of the towers, from uint8."""
-    images_N3SS = images_NSS3.permute(0, 3, 1, 2).float() / 255
-    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-    return (images_N3SS - mean) / std
-
-
-def denormalise(images_N3SS: Tensor) -> Tensor:
-    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-    return images_N3SS * std + mean
+def normalise(images_N3SS: Tensor) -> Tensor:
+    """uint8 to the scale of the towers."""
+    mean, std = (torch.tensor(values, device=images_N3SS.device)[:, None, None] for values in (MEAN, STD))
+    return (images_N3SS.float() / 255 - mean) / std
 
 
 def build_towers(name: Network) -> nn.Module:

@@ -15,7 +15,7 @@ from tasks.records import RequestError
 from tasks.training.export import read_average, read_curve, save_half, write_card
 from tasks.training.history import read_losses
 from tasks.training.loop import CHECKPOINT, train
-from tests.tasks.training.tiny import LOOP, TinyRecipe
+from tests.tasks.training.tiny import LOOP, TinyRecipe, weights_of
 
 OFTEN = replace(LOOP, checkpoint_seconds=0)
 
@@ -53,6 +53,18 @@ def test_losses_are_drawn_with_each_sheet_and_at_the_end(tmp_path: Path) -> None
     page = (tmp_path / "losses.html").read_text()
     assert "each over 6 steps" in page
     assert all(page.count(f"<bdi>{name}</bdi>") == 1 for name in ("loss", "early", "number"))
+
+
+def test_batches_drawn_by_processes_are_those_drawn_by_a_thread(tmp_path: Path) -> None:
+    by_thread = train(TinyRecipe(), LOOP, tmp_path / "thread")
+    by_processes = train(TinyRecipe(), replace(LOOP, draw_processes=2), tmp_path / "processes")
+    for name, tensor in weights_of(by_thread).items():
+        assert torch.equal(weights_of(by_processes)[name], tensor), name
+    halfway = replace(LOOP, draw_processes=2, steps=3)
+    train(TinyRecipe(), halfway, tmp_path / "resumed")
+    resumed = train(TinyRecipe(), replace(halfway, steps=LOOP.steps), tmp_path / "resumed", resume=True)
+    assert [line["number"] for line in read_losses(tmp_path / "resumed" / "losses.jsonl")][-1] == 4.5
+    assert resumed.step == LOOP.steps
 
 
 def test_what_a_killed_run_logged_after_its_checkpoint_gives_way_to_the_resumed_one(tmp_path: Path) -> None:
