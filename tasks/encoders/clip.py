@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from tasks.encoders.clip_models import ClipModel, find_model
 from tasks.encoders.clip_pixels import Preprocessing
+from tasks.encoders.placement import place
 from tasks.images.fitting import Pixels
 from tasks.records import RequestError
 
@@ -33,8 +34,7 @@ class ClipEncoder:
         self, name: str, model: nn.Module, tokenize: Callable[[list[str]], Tensor], size: int, device: str
     ) -> None:
         self.name, self.size, self.device = name, size, device
-        # Channels last: convolutional towers take a sixth less time on a CPU (infra/bench/2026-11-21-clip.md).
-        self.model = model.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+        self.model = place(model.eval().requires_grad_(False), torch.device(device))
         self.tokenize = tokenize
         self.preprocessing = Preprocessing.read(model.visual.preprocess_cfg)  # type: ignore[union-attr, arg-type]
 

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from tasks.encoders.placement import Precision, autocast
 from tasks.records import RequestError
 from tasks.training.history import LossLog
 from tasks.training.peers import Alone, Peers
@@ -44,7 +44,7 @@ class LoopSettings:
     average_decay: float = 0.999  # of the moving average of the weights, which is what gets exported
     clip_norm: float = 5.0
     device: str = "auto"
-    precision: str = "auto"  # float32 | bfloat16 (autocast; weights stay float32); auto: bfloat16 on a GPU
+    precision: Precision = "auto"  # of the arithmetic, weights stay float32; auto: bfloat16 on a GPU
     # Processes that draw batches; 0: a thread of this one. auto: 0 where the cores train, else one a core, at most 8
     draw_processes: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     checkpoint_seconds: float = 180.0
@@ -275,11 +275,6 @@ def move(network: nn.Module, device: torch.device) -> nn.Module:
     """The network itself, placed as `place` places images."""
     network.to(device)
     return network.to(memory_format=torch.channels_last)
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    half = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
 
 
 def choose_device(name: str) -> torch.device:

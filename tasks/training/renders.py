@@ -19,9 +19,12 @@ from functools import partial
 from itertools import permutations
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
 from skimage.color import rgb2lab
 from tqdm import tqdm
 
@@ -51,6 +54,8 @@ class RenderSettings:
 
     views: int = 26
     side: int = 192
+    # A view is drawn at one of these times the side, and then reduced to it: large pictures are scored reduced.
+    scales: Annotated[tuple[Annotated[float, Field(ge=1, le=8)], ...], Field(min_length=1)] = (1.0,)
     texture_rows: int = 96
     seed: int = 0
 
@@ -121,10 +126,11 @@ def draw_row(settings: RenderSettings, row: int, source: Source) -> tuple[Pixels
         drawn = [draw_texture(settings.side, rng) for _ in range(settings.views)]
         textures, names, colours = zip(*drawn, strict=True)
         return np.stack(textures), np.array(names), np.array(colours)
-    square = square_of(source.picture_HW3, settings.side)
+    squares = [square_of(source.picture_HW3, round(scale * settings.side)) for scale in settings.scales]
     others = 1 + rng.permutation(len(catalogue.RENDERINGS) - 1)
     styles = np.concatenate([[0], others])[0 if source.photograph else 1 :][: settings.views]
-    views = [to_bytes(catalogue.RENDERINGS[style].draw(square, rng)) for style in styles]
+    pictures = [catalogue.RENDERINGS[style].draw(squares[int(rng.integers(len(squares)))], rng) for style in styles]
+    views = [reduce(to_bytes(picture), settings.side) for picture in pictures]
     return np.stack(views), styles, np.array([name_colours(view) for view in views])
 
 
@@ -148,6 +154,11 @@ def name_colours(image_SS3: Pixels) -> int:
 def square_of(picture_HW3: Pixels, side: int) -> Picture:
     """The centred square, float32 SS3 in [0, 1]."""
     return np.ascontiguousarray(centre_square(picture_HW3, side).permute(1, 2, 0).numpy())
+
+
+def reduce(view_SS3: Pixels, side: int) -> Pixels:
+    """The view at this side, or larger than it, at this side."""
+    return np.asarray(Image.fromarray(view_SS3).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def to_bytes(picture: Picture) -> Pixels:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tasks.encoders.clip import ClipEncoder
+from tasks.encoders.placement import autocast
 from tasks.encoders.taps import Extractor
 from tasks.losses.clip import embed_crops, embed_pixels, unit_directions
 from tasks.losses.crops import Crops, draw_crops
@@ -56,14 +57,14 @@ class Optimisation:
 
     def render(self) -> Tensor:
         """What the networks make of their contents now: images_PCHW in (0, 1)."""
-        with torch.autocast(self.images_PCHW.device.type, torch.bfloat16, enabled=self._half):
-            return render_networks(self.networks, self.images_PCHW).float()
+        with autocast(self.images_PCHW.device, self.settings.precision):
+            return render_networks(self.networks, self.images_PCHW)
 
     def losses(self, outputs_PCHW: Tensor, crops: Crops) -> dict[str, Tensor]:
         """`direction`, `patch`, `content`, `variation` and `structure` of each pair, P, without their weights."""
         content, judge = self.content.tensors, self.judge
         sources_PD = content["embedding"]
-        with torch.autocast(outputs_PCHW.device.type, torch.bfloat16, enabled=self._half):
+        with autocast(outputs_PCHW.device, self.settings.precision):
             whole_PD = embed_pixels(judge.encoder, outputs_PCHW)
             patches_PKD = embed_crops(judge.encoder, outputs_PCHW, crops)
             features = judge.extract(outputs_PCHW)
@@ -113,10 +114,6 @@ class Optimisation:
             }
         return kept
 
-    @property
-    def _half(self) -> bool:
-        return self.settings.precision == "bfloat16"
-
 
 def optimise(whole: Optimisation, generators: Sequence[torch.Generator]) -> Tensor:
     """Optimise every pair to the end: images_PCHW. A pair's crops come from its own generator (on the CPU).
@@ -145,8 +142,8 @@ def optimise(whole: Optimisation, generators: Sequence[torch.Generator]) -> Tens
 
 @torch.no_grad()
 def collect(running: Optimisation, places: Sequence[int], rows: Sequence[int], images: list[Tensor]) -> None:
-    """Put the outputs of some rows where they belong."""
-    outputs_PCHW = running.render()
+    """Put the outputs of some rows where they belong, rendered in float32: bfloat16 is as coarse as 8 bits."""
+    outputs_PCHW = render_networks(running.networks, running.images_PCHW)
     for row in rows:
         images[places[row]] = outputs_PCHW[row]
 

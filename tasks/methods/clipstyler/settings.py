@@ -82,6 +82,10 @@ class ClipstylerSettings(EncoderSettings):
     contrast: float = Field(
         1.0, ge=0.1, le=10, description="Of the finished picture; the authors write theirs with 1.5."
     )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Of the networks' arithmetic; auto: bfloat16 on a GPU, in half of the time; float32 on a CPU.",
+    )
     style_size: int = Field(512, ge=16, le=4096, description="Longest side of a style picture; never enlarged.")
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of the crops of style pictures, and of tuning.")
 
@@ -136,9 +140,6 @@ class OptimizeSettings(ClipstylerSettings):
     )
     crops: int = Field(64, ge=1, le=4096, description="Patches of an output a step; and of a style picture.")
     crop_size: int = Field(128, ge=8, le=4096, description="Side of a patch in pixels.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Of the networks' arithmetic; bfloat16 takes about half of the time."
-    )
     pairs_at_once: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="Pairs optimised as one program; auto: 16 on a GPU, 1 on a CPU."
     )
@@ -190,9 +191,6 @@ class FastSettings(ClipstylerSettings):
     variation_weight: float = Field(1e-4, ge=0, description="Of total variation.")
     range_weight: float = Field(
         0.0, ge=0, description="Of values darker than black or lighter than white; the authors have none (0)."
-    )
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Of the networks' arithmetic; bfloat16 takes about half of the time."
     )
 
     @model_validator(mode="before")

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from tasks.encoders.clip import ClipEncoder
+from tasks.encoders.placement import autocast
 from tasks.images.fitting import Pixels
 from tasks.losses.clip import embed_crops, embed_pixels, unit_directions
 from tasks.losses.crops import draw_crops
@@ -64,7 +65,7 @@ class Tuner:
         Without the last CLIP is shown pictures that no screen can: to it they have the style, and to us they are white.
         """
         settings, contents_NCSS = self.settings, self.draw(step)
-        with torch.autocast(self.encoder.device, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        with autocast(contents_NCSS.device, settings.precision):
             with torch.no_grad():
                 features = self.backbone.encode(contents_NCSS)
                 sources_ND = embed_pixels(self.encoder, contents_NCSS)

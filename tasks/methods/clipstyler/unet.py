@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tasks.encoders.placement import memory_format
+
 Networks = Mapping[str, Tensor]
 
 # Channels in and out of each block's first convolution (`UNet` in StyleNet.py, with 16 features at full size).
@@ -49,13 +51,18 @@ def draw_networks(generators: Sequence[torch.Generator], device: torch.device) -
 
 
 def render_networks(networks: Networks, contents_PCHW: Tensor) -> Tensor:
-    """What network p makes of content p: images_PCHW in (0, 1)."""
-    return torch.sigmoid(render_logits(networks, contents_PCHW))
+    """What network p makes of content p: images_PCHW in (0, 1), float32 whatever the arithmetic before."""
+    return torch.sigmoid(render_logits(networks, contents_PCHW).float())
 
 
-def render_logits(networks: Networks, contents_PCHW: Tensor) -> Tensor:
-    """The same before the sigmoid."""
-    full = _block(networks, "init", _convolve(networks, "conv_init", contents_PCHW))
+def render_logits(networks: Networks, contents_PCHW: Tensor, layout: torch.memory_format | None = None) -> Tensor:
+    """The same before the sigmoid, at the inputs' precision.
+
+    Inside, the maps of all networks are the channels of one picture, 1CHW, in a layout that suits the device.
+    """
+    count, layout = len(contents_PCHW), layout or memory_format(contents_PCHW.device)
+    contents_1CHW = contents_PCHW.flatten(0, 1)[None].contiguous(memory_format=layout)
+    full = _block(networks, "init", _convolve(networks, "conv_init", contents_1CHW))
     levels, last = [full], full
     for block in HALVED:
         levels.append(_block(networks, block, last))
@@ -63,25 +70,32 @@ def render_logits(networks: Networks, contents_PCHW: Tensor) -> Tensor:
     last = _block(networks, "encoding", last)
     for block in ("up3", "up2", "up1"):
         doubled = F.interpolate(last, scale_factor=2, mode="bilinear", align_corners=False)
-        last = _block(networks, block, torch.cat([doubled, levels.pop()], 1))
-    return _convolve(networks, "conv_fin", _block(networks, "out", torch.cat([last, levels.pop()], 1)))
+        last = _block(networks, block, _join(count, doubled, levels.pop()))
+    logits_1CHW = _convolve(networks, "conv_fin", _block(networks, "out", _join(count, last, levels.pop())))
+    return logits_1CHW[0].unflatten(0, (count, -1))
 
 
-def _block(networks: Networks, name: str, maps_PCHW: Tensor) -> Tensor:
+def _block(networks: Networks, name: str, maps_1CHW: Tensor) -> Tensor:
     """Two convolutions, each normalised and rectified, and a linear way around both."""
-    inner = maps_PCHW
+    inner = maps_1CHW
     for layer in ("conv.0", "conv.3"):
-        inner = F.relu(F.instance_norm(_convolve(networks, f"{name}.{layer}", inner, padding=1)))
-    return inner + _convolve(networks, f"{name}.skip", maps_PCHW)
+        convolved = _convolve(networks, f"{name}.{layer}", inner, padding=1)
+        # Over a batch of one: `instance_norm`, which would copy the maps into another layout.
+        inner = F.relu(F.batch_norm(convolved, None, None, training=True))
+    return inner + _convolve(networks, f"{name}.skip", maps_1CHW)
 
 
-def _convolve(networks: Networks, layer: str, maps_PCHW: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+def _convolve(networks: Networks, layer: str, maps_1CHW: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
     """Each network's convolution of its own maps, as one of P groups."""
     weight_POIkk, bias_PO = networks[f"{layer}.weight"], networks[f"{layer}.bias"]
-    count = len(weight_POIkk)
-    maps_1CHW = maps_PCHW.flatten(0, 1)[None]
-    out_1OHW = F.conv2d(maps_1CHW, weight_POIkk.flatten(0, 1), bias_PO.flatten(), stride, padding, groups=count)
-    return out_1OHW[0].unflatten(0, (count, -1))
+    weight_OIkk, bias_O = weight_POIkk.flatten(0, 1), bias_PO.flatten()
+    return F.conv2d(maps_1CHW, weight_OIkk, bias_O, stride, padding, groups=len(weight_POIkk))
+
+
+def _join(count: int, first_1CHW: Tensor, second_1CHW: Tensor) -> Tensor:
+    """Each network's maps of the first, then its maps of the second."""
+    pairs = zip(first_1CHW.chunk(count, 1), second_1CHW.chunk(count, 1), strict=True)
+    return torch.cat([maps for pair in pairs for maps in pair], 1)
 
 
 def _fan_in(shape: Sequence[int]) -> int:

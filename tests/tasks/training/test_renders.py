@@ -66,6 +66,15 @@ def test_a_photographs_first_view_is_the_photograph_and_the_others_are_not(drawn
     assert (style_RV(renders)[:2] == 0).sum(1).tolist() == [1, 1]
 
 
+def test_views_drawn_larger_are_as_large_as_the_others() -> None:
+    views_VSS3, styles, _ = draw_row(replace(SETTINGS, scales=(2.0,)), 0, PHOTOGRAPH)
+    assert views_VSS3.shape == (6, 40, 40, 3)
+    plain_VSS3, same, _ = draw_row(SETTINGS, 0, PHOTOGRAPH)
+    assert styles.tolist() == same.tolist()
+    assert np.abs(views_VSS3[0].astype(int) - plain_VSS3[0]).mean() < 8  # the photograph itself
+    assert not np.array_equal(views_VSS3[1:], plain_VSS3[1:])
+
+
 def test_art_is_never_called_a_photograph(drawn: Drawn) -> None:
     itself = to_bytes(square_of(load_pictures([drawn.art]).images[0], 40))
     assert (style_RV(drawn.renders)[2] > 0).all()
