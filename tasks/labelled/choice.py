@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 import pyarrow as pa
 
+from tasks.labelled.features import PLACES
 from tasks.labelled.labels import Found, LabelledTable, Ranked
 from tasks.labelled.place import RowPlace
 from tasks.labelled.rows import ROWS
@@ -42,9 +43,7 @@ def choose(settings: TableSettings, say: Say) -> dict[str, list[RowPlace]]:
 
 def _select(settings: TableSettings, uri: str, found: Found, say: Say) -> list[str]:
     """Names of the classes, in the order in which they were named, else sorted."""
-    for column, wanted in {settings.by: settings.classes or (), **settings.where}.items():
-        for name in wanted:
-            _check_known(uri, column, name, found.labels.get(column, set()))
+    _check_classes(settings, uri, found, say)
     names = list(dict.fromkeys(settings.classes)) if settings.classes else sorted(found.counts)
     empty = [name for name in names if not found.counts[name]]
     if empty or not names:
@@ -118,16 +117,28 @@ def _say_what_was_found(
     )
 
 
-def _check_known(uri: str, column: str, name: str, labels: set[str]) -> None:
+def _check_classes(settings: TableSettings, uri: str, found: Found, say: Say) -> None:
+    """Raise RequestError where a class that is asked for is not among a column's."""
+    for column in found.unnamed:
+        say(f"{uri}: {column} has numbers without names: none are in the files, nor in {PLACES}.")
+    for column, wanted in {settings.by: settings.classes or (), **settings.where}.items():
+        for name in wanted:
+            _check_known(uri, column, name, found)
+
+
+def _check_known(uri: str, column: str, name: str, found: Found) -> None:
+    labels = sorted(found.labels.get(column, ()))
     if name in labels:
         return
-    plain = {_plain(label): label for label in sorted(labels)}
+    plain = {_plain(label): label for label in labels}
     near = [plain[one] for one in get_close_matches(_plain(name), plain, SHOWN // 4, 0.6)]
     if near:
         hint = f"did you mean {' or '.join(map(repr, near))}?"
     else:
-        some = sorted(labels)[:SHOWN]
-        hint = f"it has {', '.join(some)}{', ...' if len(labels) > SHOWN else ''}." if some else "it has none at all."
+        more = ", ..." if len(labels) > SHOWN else ""
+        hint = f"it has {', '.join(labels[:SHOWN])}{more}." if labels else "it has none at all."
+    if column in found.unnamed:
+        hint += f" They are numbers without names: put names into {PLACES}."
     raise RequestError(f"The table {uri} has no {column} {name!r}: {hint}")
 
 

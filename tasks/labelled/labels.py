@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import heapq
 import posixpath
-import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,9 +22,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from tasks.corpus.listing import READERS, FoundFile, Root, with_suffix
+from tasks.corpus.listing import READERS, Root, with_suffix
 from tasks.corpus.parquet import SUFFIX, find_image_column
-from tasks.labelled.features import ClassNames, names_beside, names_in_schema
+from tasks.labelled.features import ClassNames, is_number, name_classes, names_beside
 from tasks.labelled.place import RowPlace, file_version
 from tasks.labelled.rows import ROWS
 from tasks.labelled.settings import TableSettings
@@ -45,12 +45,14 @@ class Found:
     """What a table was found to hold, of the pictures that `where` lets through.
 
     `counts` and `ranked` are by class; `labels` holds the names known for each column, with or without pictures;
-    `unlabelled` counts pictures whose label is null, -1 or a number without a name.
+    `unnamed` are columns of numbers that nobody names, so that the numbers are the names; `unlabelled` counts pictures
+    whose label is null, -1 or a number without a name.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     ranked: dict[str, list[Ranked]] = field(default_factory=dict)
     labels: dict[str, set[str]] = field(default_factory=dict)
+    unnamed: list[str] = field(default_factory=list)
     unlabelled: int = 0
 
     def add(self, other: Found, keep: int) -> None:
@@ -83,39 +85,51 @@ class LabelledTable:
             raise RequestError(f"The table {self.uri} has no {SUFFIX} files: name a folder that has.")
         self.folder_uri = posixpath.dirname(self.uri) if is_file else self.uri
         self.files = {file.path: file for file in files}
-        self._beside: dict[tuple[str, ...], ClassNames] = {}
-        self._lock = threading.Lock()
 
     def find(self) -> Found:
         """Read the labels of every file, several at one time. Raises RequestError where a file cannot serve."""
         keep = SPARE_TIMES * self.settings.pictures + SPARE_MORE
         found = Found()
         with ThreadPoolExecutor(READERS) as pool:
-            for part in pool.map(lambda file: self._find_in(file, keep), self.files.values()):
+            schemas = dict(zip(self.files, pool.map(self._read_schema, self.files), strict=True))
+            names = name_classes(schemas, self.columns, self._names_beside)
+            for part in pool.map(lambda path: self._find_in(path, names[path], keep), self.files):
                 found.add(part, keep)
+        found.unnamed = [column for column in self.columns if _is_bare(column, schemas, names)]
         return found
 
     def place(self, path: str, row: int) -> RowPlace:
         """Where a picture is, with its file's version."""
         return RowPlace(f"{self.folder_uri}/{path}", row, self.settings.image, file_version(self.files[path]))
 
-    def _find_in(self, file: FoundFile, keep: int) -> Found:
-        uri = f"{self.folder_uri}/{file.path}"
-        try:
-            footer = ROWS.footer(uri)
-            schema = footer.schema.to_arrow_schema()
+    def _read_schema(self, path: str) -> pa.Schema:
+        with self._explained(path) as uri:
+            schema = ROWS.footer(uri).schema.to_arrow_schema()
             self._check_columns(schema, uri)
-            names = self._class_names(schema)
-            found = Found(labels={column: set(labels) for column, labels in names.items()})
-            with self.root.filesystem.open(self.root.within(file.path), "rb", cache_type="none") as handle:
-                for first, batch in _batches(pq.ParquetFile(handle, metadata=footer, pre_buffer=True), self.columns):
-                    columns = {column: _labels(batch[column], names.get(column)) for column in self.columns}
-                    found.add(self._rank(file.path, first, columns), keep)
+            return schema
+
+    def _find_in(self, path: str, names: ClassNames, keep: int) -> Found:
+        found = Found(labels={column: set(labels) for column, labels in names.items()})
+        with (
+            self._explained(path) as uri,
+            self.root.filesystem.open(self.root.within(path), "rb", cache_type="none") as handle,
+        ):
+            table = pq.ParquetFile(handle, metadata=ROWS.footer(uri), pre_buffer=True)
+            for first, batch in _batches(table, self.columns):
+                columns = {column: _labels(batch[column], names.get(column)) for column in self.columns}
+                found.add(self._rank(path, first, columns), keep)
+        return found
+
+    @contextmanager
+    def _explained(self, path: str) -> Iterator[str]:
+        """A file's URI, for a block whose errors are told of it."""
+        uri = f"{self.folder_uri}/{path}"
+        try:
+            yield uri
         except pa.ArrowInvalid as error:
             raise RequestError(f"{uri} is no Parquet file, or a damaged one: remove or replace it.") from error
         except storage_errors(self.root.filesystem) as error:
             raise RequestError(f"{uri} of the table {self.uri} cannot be read: check it.") from error
-        return found
 
     @property
     def columns(self) -> list[str]:
@@ -131,19 +145,8 @@ class LabelledTable:
                     f"{uri} has no column {column!r} of classes: choose among {', '.join(usable) or 'other tables'}."
                 )
 
-    def _class_names(self, schema: pa.Schema) -> Mapping[str, list[str]]:
-        """Of the columns that are asked for: the file's own names, or those in a description beside it."""
-        own = names_in_schema(schema.metadata)
-        numbers = [column for column in self.columns if pa.types.is_integer(schema.field(column).type)]
-        if any(column not in own for column in numbers):
-            own = {**self._names_beside(tuple(schema.names)), **own}
-        return {column: own[column] for column in numbers if column in own}
-
-    def _names_beside(self, columns: tuple[str, ...]) -> ClassNames:
-        with self._lock:
-            if columns not in self._beside:
-                self._beside[columns] = names_beside(self.root.filesystem, self.root.path, columns)
-            return self._beside[columns]
+    def _names_beside(self, column: str, columns: Collection[str]) -> list[str] | None:
+        return names_beside(self.root.filesystem, self.root.path, column, columns)
 
     def _rank(self, path: str, first: int, columns: Mapping[str, _Labels]) -> Found:
         """Count a batch's rows by class, and give each its place in the draw."""
@@ -182,20 +185,24 @@ def _draw(seed: int, path: str, row: int) -> Ranked:
 
 def _labels(column: pa.Array, names: Sequence[str] | None) -> _Labels:
     """Class numbers have their names; other values are their own, where they are neither -1 nor empty."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
     if names is not None:
         codes_N = column.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
         return _Labels(np.where((codes_N < 0) | (codes_N >= len(names)), -1, codes_N), names)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
     nothing = -1 if pa.types.is_integer(column.type) else ""
     encoded = pc.dictionary_encode(pc.if_else(pc.equal(column, nothing), None, column))
     codes_N = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     return _Labels(codes_N, [str(value) for value in encoded.dictionary.to_pylist()])
 
 
+def _is_bare(column: str, schemas: Mapping[str, pa.Schema], names: Mapping[str, ClassNames]) -> bool:
+    return any(is_number(schema.field(column).type) and column not in names[path] for path, schema in schemas.items())
+
+
 def _is_labels(kind: pa.DataType) -> bool:
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.types.is_integer(value) or pa.types.is_string(value) or pa.types.is_large_string(value)
+    return is_number(value) or pa.types.is_string(value) or pa.types.is_large_string(value)
 
 
 def _batches(table: pq.ParquetFile, columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:

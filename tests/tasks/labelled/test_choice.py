@@ -18,7 +18,7 @@ from tasks.labelled.place import RowPlace
 from tasks.labelled.rows import is_unchanged
 from tasks.labelled.settings import TableSettings
 from tasks.records import RequestError
-from tests.tasks.labelled.making import GARBLED, labels_in, painting, rows_of, write_shard, write_wikiart
+from tests.tasks.labelled.making import FEATURES, GARBLED, labels_in, painting, rows_of, write_shard, write_wikiart
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +60,44 @@ def test_names_beside_the_shards_serve_as_well(table: Path, tmp_path: Path, desc
     assert {name: pairs(places) for name, places in draw(other).items()} == {
         name: pairs(places) for name, places in draw(table).items()
     }
+
+
+@pytest.mark.parametrize("named", [0, 2], ids=["first", "last"])
+def test_a_shard_that_lost_its_names_has_those_of_the_others(table: Path, tmp_path: Path, named: int) -> None:
+    other = write_wikiart(tmp_path, described="nowhere")
+    write_shard(other / f"train-{named:05d}-of-00003.parquet", rows_of(named, 40))
+    said: list[str] = []
+    assert {name: pairs(places) for name, places in draw(other, said).items()} == {
+        name: pairs(places) for name, places in draw(table).items()
+    }
+    assert not any("without names" in line for line in said)
+
+
+def test_names_that_others_do_not_agree_on_are_refused_where_a_shard_has_none(tmp_path: Path) -> None:
+    for shard, features in enumerate([FEATURES, {**FEATURES, "artist": FEATURES["style"]}]):
+        write_shard(tmp_path / f"{shard}.parquet", rows_of(shard, 8), features)
+    assert draw(tmp_path), "each file has its own"
+    write_shard(tmp_path / "2.parquet", rows_of(2, 8), None)
+    with pytest.raises(RequestError, match=r"'artist' of 2\.parquet has numbers without names, and other files"):
+        draw(tmp_path)
+
+
+def test_numbers_beside_words_are_refused(tmp_path: Path) -> None:
+    pictures = [painting(number) for number in range(2)]
+    for name, classes in (("a", [1, 2]), ("b", ["ink", "oil"])):
+        pq.write_table(pa.table({"image": pictures, "kind": classes}), tmp_path / f"{name}.parquet")
+    with pytest.raises(RequestError, match=r"'kind' of a\.parquet has numbers without names"):
+        draw(tmp_path, by="kind")
+
+
+def test_numbers_that_nobody_names_are_told_of(tmp_path: Path) -> None:
+    table = write_wikiart(tmp_path, described="nowhere")
+    said: list[str] = []
+    assert list(draw(table, said, where={"style": [12, 20]})) == ["1", "2", "22", "4", "49"]
+    notes = [line for line in said if "has numbers without names: none are in the files, nor in dataset_infos" in line]
+    assert [line.split(": ")[1].split()[0] for line in notes] == ["artist", "style"]
+    with pytest.raises(RequestError, match=r"no artist 'claude-monet': it has 1, .*numbers without names: put names"):
+        draw(table, classes=["claude-monet"])
 
 
 def test_a_garbled_name_is_a_name(table: Path) -> None:

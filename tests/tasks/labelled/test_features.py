@@ -10,6 +10,7 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 from datasets.info import DatasetInfosDict
+from fsspec.implementations.local import LocalFileSystem
 
 from tasks.labelled.features import names_beside, names_in_schema
 from tasks.records import RequestError
@@ -19,7 +20,9 @@ COLUMNS = SCHEMA.names
 
 
 def beside(folder: Path, columns: list[str] = COLUMNS) -> dict[str, list[str]]:
-    return dict(names_beside(fsspec.filesystem("file"), str(folder), columns))
+    """Names of those of the columns that have any."""
+    found = {column: names_beside(fsspec.filesystem("file"), str(folder), column, columns) for column in columns}
+    return {column: names for column, names in found.items() if names is not None}
 
 
 def test_datasets_reads_our_small_wikiart_as_it_would_the_real_one(tmp_path: Path) -> None:
@@ -75,6 +78,21 @@ def test_a_description_of_other_columns_is_passed_over(tmp_path: Path) -> None:
     assert beside(tmp_path / "data", ["another"]) == {}
 
 
+@pytest.mark.parametrize("described", ["infos", "card"])
+def test_a_column_more_than_a_description_knows_does_no_harm(tmp_path: Path, described: str) -> None:
+    describe(tmp_path, described)
+    assert beside(tmp_path, [*COLUMNS, "width"]) == CLASSES
+
+
+def test_of_several_tables_the_one_with_these_columns_counts(tmp_path: Path) -> None:
+    other = {"artist": {"_type": "ClassLabel", "names": ["x"]}, "text": {"_type": "Value"}}
+    (tmp_path / "dataset_infos.json").write_text(
+        json.dumps({"texts": {"features": other}, "art": {"features": FEATURES}})
+    )
+    assert beside(tmp_path) == CLASSES
+    assert beside(tmp_path, ["artist", "text"]) == {"artist": ["x"]}
+
+
 def test_descriptions_that_disagree_are_refused(tmp_path: Path) -> None:
     turned = FEATURES | {"genre": {"_type": "ClassLabel", "names": CLASSES["genre"][::-1]}}
     infos = {"one": {"features": FEATURES}, "two": {"features": turned}}
@@ -83,11 +101,41 @@ def test_descriptions_that_disagree_are_refused(tmp_path: Path) -> None:
         beside(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "# Words", "---\n: [\n---\n", "---\n- a\n---\n", "---\n!!python/name:os.x\n---"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "# Words", "---\n: [\n---\n", "---\n- a\n---\n", "---\ndataset_info: 3\n---\n", "---\ndataset_info:\n- 3\n"],
+)
 def test_a_card_without_a_description_gives_no_names(tmp_path: Path, text: str) -> None:
     (tmp_path / "README.md").write_text(text)
-    (tmp_path / "dataset_infos.json").write_text(text)
+    (tmp_path / "dataset_infos.json").write_text("{}")
     assert beside(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("dataset_infos.json", '{"a": {"features": {"artist"'),
+        ("dataset_infos.json", ""),
+        ("dataset_infos.json", "\0"),
+        ("README.md", "---\ndataset_info: [\n---\n"),
+        ("README.md", "---\ndataset_info: !!python/name:os.x\n---"),
+    ],
+)
+def test_a_description_that_cannot_be_read_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(RequestError, match=rf"{name} may hold the names of classes, and cannot be read \(.+\): mend"):
+        beside(tmp_path)
+
+
+def test_a_description_that_a_store_does_not_give_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    describe(tmp_path, "infos")
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(LocalFileSystem, "cat_file", fail)
+    with pytest.raises(RequestError, match=r"dataset_infos.json .* cannot be read \(Input/output error\)"):
+        beside(tmp_path)
 
 
 def test_the_small_wikiart_has_the_real_schema(tmp_path: Path) -> None:
