@@ -8,6 +8,8 @@ import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
@@ -21,6 +23,9 @@ READERS = 8
 # Version of a file that cannot be read while planning: reading it later says why, in its record.
 UNREADABLE = "unreadable"
 SHA256 = "sha256:"
+# What stores call a tag of a file's content (S3, Google and Azure; the Hugging Face hub), and the time it was written.
+TAGS = ("ETag", "etag", "blob_id", "xet_hash")
+TIMES = ("mtime", "LastModified", "last_modified", "Last-Modified", "modified", "created")
 
 
 @dataclass(frozen=True)
@@ -134,8 +139,18 @@ def _remote_files(filesystem: Any, root: str) -> Iterator[FoundFile]:
 
 
 def _found(path: str, info: Mapping[str, Any]) -> FoundFile:
-    etag = next((str(info[key]) for key in ("ETag", "etag") if info.get(key)), "")
-    return FoundFile(path, info["size"] or 0, etag=etag.strip('"'))
+    tag = next((str(info[key]).strip('"') for key in TAGS if info.get(key)), "")
+    time = next((info[key] for key in TIMES if info.get(key)), 0)
+    return FoundFile(path, info["size"] or 0, 0 if tag else _nanoseconds(time), tag)
+
+
+def _nanoseconds(time: Any) -> int:
+    """Of a time as stores give it: seconds, a datetime or the words of HTTP; 0 of anything else."""
+    try:
+        moment = parsedate_to_datetime(time) if isinstance(time, str) else time
+        return int(float(moment.timestamp() if isinstance(moment, datetime) else moment) * 1e9)
+    except (TypeError, ValueError):
+        return 0
 
 
 def is_version(data: bytes, version: str) -> bool:
