@@ -12,19 +12,26 @@ from tasks.dataset.chain import draft_wanted
 from tasks.dataset.identity import DatasetIdentity, check_identity
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import check
+from tasks.labelled.rows import ROWS
 from tasks.plan import Wanted
 from tasks.preflight import check_output, prepare_styles, settle_format
 from tasks.shards import ShardSize
 from tasks.storage import Folder
 
 
-def prepare_wanted(job: Job) -> Wanted:
+def say(line: str) -> None:
+    """Tell of what tables of styles were found to hold, on stderr."""
+    typer.echo(line, err=True)
+
+
+def prepare_wanted(job: Job, keep: Folder | None = None) -> Wanted:
     """What a job wants, with its styles digested. Raises RequestError where it is not the dataset's.
 
-    What tables of styles were found to hold is said on stderr.
+    Pictures of tables are copied into `keep`, and are not read again where there are copies beside the representations.
     """
     check_identity(Folder(job.output), DatasetIdentity(images=job.images, seed=job.seed))
-    styles = prepare_styles(job.styles, job.method, job.output, lambda line: typer.echo(line, err=True))
+    ROWS.copies.look_in(Folder(job.store_uri))
+    styles = prepare_styles(job.styles, job.method, job.output, keep, say)
     clip, judge = job.scores.clip, job.scores.judge
     return Wanted(settle_format(job.corpus, styles), job.images, job.seed, styles, job.store_uri, clip, judge)
 
@@ -32,9 +39,11 @@ def prepare_wanted(job: Job) -> Wanted:
 def find_nothing_to_do(job: Job) -> RunSummary | None:
     """The summary of a run that has nothing to do; None where there is work. Raises RequestError at a wrong job."""
     started = time.monotonic()
-    ledger, wanted = Ledger(Folder(job.output)), prepare_wanted(job)
+    ledger = Ledger(Folder(job.output))
     if not ledger.chain:
         check_output(job.output, job.images, job.seed)
+    wanted = prepare_wanted(job, Folder(job.store_uri))
+    if not ledger.chain:
         # There is work, then; drafting it here would read the whole corpus twice.
         return None
     if ledger.open_plans() or draft_wanted(ledger, wanted, ShardSize) is not None:

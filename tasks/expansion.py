@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
+from contextlib import suppress
 
 from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
 from tasks.labelled.choice import Say, choose
-from tasks.labelled.place import RowPlace
+from tasks.labelled.place import RowPlace, settle_places
+from tasks.labelled.rows import ROWS
 from tasks.labelled.settings import TableSettings, fill
 from tasks.records import RequestError
+from tasks.storage import Folder, open_filesystem, storage_errors
 from tasks.styles import MAX_NAME, ReferenceSettings, StyleSettings
 
 StyleSource = str | TableSettings | Sequence[StyleSettings | TableSettings]
 
 
-def expand_styles(styles: StyleSource, say: Say = lambda _: None) -> list[StyleSettings]:
+def expand_styles(styles: StyleSource, say: Say = lambda _: None, keep: Folder | None = None) -> list[StyleSettings]:
     """The styles of a job. Raises RequestError where there are none, or two have one name.
 
-    `say` gets a sentence for whatever a table was found to hold, or to lack.
+    Rows of tables are read and decoded here, and named with their file's version. `say` gets a sentence for whatever
+    a table was found to hold, or to lack; copies of its pictures are put into `keep`.
     """
     if isinstance(styles, str):
         return _from_folder(styles)
-    given = [styles] if isinstance(styles, TableSettings) else styles
-    found = [style for one in given for style in (_from_table(one, say) if isinstance(one, TableSettings) else [one])]
+    given = [styles] if isinstance(styles, TableSettings) else _read_rows(styles, keep)
+    found = [
+        style for one in given for style in (_from_table(one, say, keep) if isinstance(one, TableSettings) else [one])
+    ]
     names = [style.name for style in found]
     if len(set(names)) < len(names):
         doubled = next(name for name in names if names.count(name) > 1)
@@ -58,10 +64,27 @@ def _from_folder(uri: str) -> list[StyleSettings]:
     return found
 
 
-def _from_table(settings: TableSettings, say: Say) -> list[StyleSettings]:
+def _read_rows(
+    styles: Sequence[StyleSettings | TableSettings], keep: Folder | None
+) -> list[StyleSettings | TableSettings]:
+    """The same, where styles name rows of tables with their file's version; each row group is read once for all."""
+    references = [reference for style in styles if isinstance(style, StyleSettings) for reference in style.references]
+    pictures = [picture for reference in references for picture in (reference.image, reference.mask)]
+    places = settle_places(picture for picture in pictures if isinstance(picture, str))
+    # What cannot be read is told by whoever plans its style, with the style's name.
+    with suppress(*(error for place in places.values() for error in storage_errors(open_filesystem(place.file)[0]))):
+        ROWS.check(list(places.values()), keep)
+
+    def settle(uri: str) -> str:
+        return places[uri].uri if uri in places else uri
+
+    return [style.resolve_paths(settle) if isinstance(style, StyleSettings) else style for style in styles]
+
+
+def _from_table(settings: TableSettings, say: Say, keep: Folder | None) -> list[StyleSettings]:
     """Each class of a table as a style, or each picture of it."""
     styles = []
-    for label, places in choose(settings, say).items():
+    for label, places in choose(settings, say, keep).items():
         if settings.per == "picture":
             styles += [_make_style(settings, label, [place]) for place in places]
         else:

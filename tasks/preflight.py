@@ -14,12 +14,11 @@ from tasks.expansion import StyleSource, expand_styles, has_table
 from tasks.images.decoding import decode
 from tasks.images.settings import ImageSettings
 from tasks.labelled.choice import Say
-from tasks.labelled.place import parse_place
-from tasks.labelled.rows import ROWS, is_unchanged
+from tasks.labelled.rows import ROWS
 from tasks.methods.settings import MethodSettings
 from tasks.plan import planned_pictures, read_chain
 from tasks.records import ImageError, RequestError
-from tasks.storage import Folder, open_filesystem, shorten_error, storage_errors
+from tasks.storage import Folder
 from tasks.styles import PlannedStyle, is_composite, plan_style, read_reference
 
 if TYPE_CHECKING:
@@ -27,15 +26,20 @@ if TYPE_CHECKING:
 
 
 def prepare_styles(
-    styles: StyleSource, default: MethodSettings, output: str | None = None, say: Say = lambda _: None
+    styles: StyleSource,
+    default: MethodSettings,
+    output: str | None = None,
+    keep: Folder | None = None,
+    say: Say = lambda _: None,
 ) -> tuple[PlannedStyle, ...]:
     """Styles with their digests: weights resolve, pictures read, and each method can use what it is given.
 
-    Pictures of tables are not read again where plans of the dataset at `output` chose them from the same files.
+    Pictures of tables are not read again where plans of the dataset at `output` chose them from the same files, and
+    are copied into `keep`.
     """
     if output is not None and has_table(styles):
         ROWS.remember(planned_pictures(read_chain(Folder(output))))
-    expanded = expand_styles(styles, say)
+    expanded = expand_styles(styles, say, keep)
     for style in expanded:
         method = style.method or default
         if not method.accepts_texts and any(reference.text for reference in style.references):
@@ -51,27 +55,13 @@ def prepare_styles(
     return tuple(plan_style(style, default) for style in expanded)
 
 
-def copy_rows(styles: Sequence[PlannedStyle], store: RepresentationStore) -> None:
-    """Copy the pictures that were chosen from tables beside the representations. Raises RequestError."""
-    images = [reference.image for style in styles for reference in style.references if reference.image]
-    places = [place for place in map(parse_place, images) if place is not None and place.version]
-    if not places:
-        return
-    try:
-        ROWS.copy(places, store.folder)
-    except (*storage_errors(store.folder.filesystem), *storage_errors(open_filesystem(places[0].file)[0])) as error:
-        raise RequestError(
-            f"Pictures of tables cannot be copied to {store.folder.uri} ({shorten_error(error)}): check both stores."
-        ) from error
-
-
 def check_pictures(styles: Sequence[PlannedStyle], store: RepresentationStore) -> None:
     """Decode the pictures of styles that are still to be represented. Raises RequestError naming the style."""
     for style in missing_styles(styles, store):
         for reference in style.references:
             for path in reference.pictures():
-                # A table's pictures were decoded when they were chosen.
-                if not is_unchanged(path):
+                known = ROWS.checked(path)
+                if known is None or known.sha256 is None:
                     _check_picture(style.name, path)
 
 

@@ -27,13 +27,13 @@ from tasks.dataset.verify import Verification, check
 from tasks.expansion import StyleSource
 from tasks.forecast import shard_size
 from tasks.images.settings import ImageSettings
+from tasks.labelled.choice import Say
 from tasks.methods.settings import MethodSettings
 from tasks.plan import Plan, Wanted
 from tasks.preflight import (
     check_clip,
     check_output,
     check_pictures,
-    copy_rows,
     missing_styles,
     prepare_styles,
     settle_format,
@@ -71,10 +71,10 @@ def preflight(
 
 
 @task(cache_policy=NO_CACHE, task_run_name="prepare styles")
-def prepare(styles: StyleSource, method: MethodSettings, store: str, output: str) -> tuple[PlannedStyle, ...]:
+def prepare(styles: StyleSource, method: MethodSettings, store: str, output: str, say: Say) -> tuple[PlannedStyle, ...]:
     """The styles alone, checked as in preflight; the store must keep a create-only promise."""
     Folder(store).probe()
-    return _prepare(styles, method, store, output)
+    return _prepare(styles, method, store, output, say)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="open plans")
@@ -162,11 +162,12 @@ class WaveWork:
     given_up: list[ShardFailure]
 
 
-def _prepare(styles: StyleSource, method: MethodSettings, store: str, output: str) -> tuple[PlannedStyle, ...]:
-    prepared = prepare_styles(styles, method, output)
+def _prepare(
+    styles: StyleSource, method: MethodSettings, store: str, output: str, say: Say = lambda _: None
+) -> tuple[PlannedStyle, ...]:
     representations = RepresentationStore(store)
+    prepared = prepare_styles(styles, method, output, representations.folder, say)
     check_pictures(prepared, representations)
-    copy_rows(prepared, representations)
     return prepared
 
 

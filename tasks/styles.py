@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.encoders.clip_models import find_model
-from tasks.labelled.place import parse_place
-from tasks.labelled.rows import ROWS, is_unchanged
+from tasks.labelled.place import parse_place, unchanged_rows
+from tasks.labelled.rows import ROWS
 from tasks.methods.settings import MethodSettings
 from tasks.records import ImageError, RequestError
 from tasks.regions.settings import RegionSettings
@@ -140,6 +140,10 @@ class PlannedStyle(BaseModel):
         """Whether its references have regions of their own in each content."""
         return is_composite(self)
 
+    def pictures(self) -> dict[str, str]:
+        """Paths of its references' pictures and masks, with their digests."""
+        return {path: digest for reference in self.references for path, digest in reference.pictures().items()}
+
     @property
     def wave(self) -> str:
         """Styles of one wave share the loaded networks and the encoded contents."""
@@ -185,14 +189,15 @@ def is_composite(style: StyleSettings | PlannedStyle) -> bool:
     return style.regions is not None or any(reference.mask for reference in style.references)
 
 
-def check_unchanged(styles: Iterable[PlannedStyle]) -> None:
+def check_unchanged(styles: Collection[PlannedStyle]) -> None:
     """Raise RequestError where a planned style is no more what it was: by its method's code, weights or pictures.
 
     To be asked before an open plan is gone on with, whose records would name digests that are not theirs. A
     picture that is gone is no change: its representation may be stored, and if not, its absence will tell.
     """
+    unchanged = unchanged_rows({path for style in styles for path in style.pictures()})
     for style in styles:
-        change = _find_change(style)
+        change = _find_change(style, unchanged)
         if change is not None:
             raise RequestError(
                 f"Style {style.name!r} was planned with {change}, which has changed since: put it back, or "
@@ -200,16 +205,16 @@ def check_unchanged(styles: Iterable[PlannedStyle]) -> None:
             )
 
 
-def _find_change(style: PlannedStyle) -> str | None:
+def _find_change(style: PlannedStyle, unchanged_rows: Collection[str]) -> str | None:
     if style.method.version != style.version:
         return f"code of {style.method.name} (version {style.version})"
     if _weights_digest(style.method) != style.weights_digest:
         return "a weights file"
     if style.texts_digest and _texts_digest(style.method) != style.texts_digest:
         return "the CLIP that reads its texts"
-    for path, digest in (picture for reference in style.references for picture in reference.pictures().items()):
+    for path, digest in style.pictures().items():
         with suppress(RequestError):
-            if not is_unchanged(path) and _digest_picture(path, style.name) != digest:
+            if path not in unchanged_rows and hashlib.sha256(read_reference(path, style.name)).hexdigest() != digest:
                 return f"the picture {path}"
     return None
 
@@ -244,7 +249,7 @@ def _plan_reference(reference: ReferenceSettings, total: float, style: str) -> P
 
 
 def _digest_picture(uri: str, style: str) -> str:
-    known = ROWS.checked(uri) if is_unchanged(uri) else None
+    known = ROWS.checked(uri)
     if known is not None and known.sha256 is not None:
         return known.sha256
     return hashlib.sha256(read_reference(uri, style)).hexdigest()

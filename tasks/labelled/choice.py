@@ -14,7 +14,7 @@ from tasks.labelled.place import RowPlace
 from tasks.labelled.rows import ROWS
 from tasks.labelled.settings import TableSettings
 from tasks.records import RequestError
-from tasks.storage import shorten_error, storage_errors
+from tasks.storage import Folder, shorten_error, storage_errors
 
 Say = Callable[[str], None]
 # Names shown in one sentence.
@@ -23,11 +23,12 @@ SHOWN = 12
 MOST_STYLES = 4096
 
 
-def choose(settings: TableSettings, say: Say) -> dict[str, list[RowPlace]]:
+def choose(settings: TableSettings, say: Say, keep: Folder | None = None) -> dict[str, list[RowPlace]]:
     """The pictures of each class, by class name, in the order of the draw: usable ones, each read and decoded once.
 
     The draw ranks the rows of a class by a digest of (seed, path below the table, row), so that the same are
-    chosen whatever the other classes, the threads and the order of files. Raises RequestError.
+    chosen whatever the other classes, the threads and the order of files. Copies are put into `keep`. Raises
+    RequestError.
     """
     table = LabelledTable(settings)
     found = table.find()
@@ -36,7 +37,7 @@ def choose(settings: TableSettings, say: Say) -> dict[str, list[RowPlace]]:
         raise RequestError(
             f"The table {table.uri} gives more than {MOST_STYLES} styles: lower `pictures` or `at_most`."
         )
-    chosen = _draw_usable(table, {name: found.ranked[name] for name in names}, say)
+    chosen = _draw_usable(table, {name: found.ranked[name] for name in names}, say, keep)
     _say_what_was_found(settings, table.uri, found, chosen, say)
     return chosen
 
@@ -66,7 +67,9 @@ def _select(settings: TableSettings, uri: str, found: Found, say: Say) -> list[s
     return enough
 
 
-def _draw_usable(table: LabelledTable, ranked: Mapping[str, Sequence[Ranked]], say: Say) -> dict[str, list[RowPlace]]:
+def _draw_usable(
+    table: LabelledTable, ranked: Mapping[str, Sequence[Ranked]], say: Say, keep: Folder | None
+) -> dict[str, list[RowPlace]]:
     """The first usable pictures of each class; those that are broken make room for the next ones in the draw."""
     wanted = table.settings.pictures
     chosen: dict[str, list[RowPlace]] = {name: [] for name in ranked}
@@ -78,7 +81,7 @@ def _draw_usable(table: LabelledTable, ranked: Mapping[str, Sequence[Ranked]], s
         }
         if not any(drawn.values()):
             break
-        checked = _check(table, [place for places in drawn.values() for place in places])
+        checked = _check(table, [place for places in drawn.values() for place in places], keep)
         for name, places in drawn.items():
             chosen[name] += [place for place in places if checked[place.uri] is None]
             for place in places:
@@ -90,10 +93,10 @@ def _draw_usable(table: LabelledTable, ranked: Mapping[str, Sequence[Ranked]], s
     return chosen
 
 
-def _check(table: LabelledTable, places: Sequence[RowPlace]) -> dict[str, str | None]:
+def _check(table: LabelledTable, places: Sequence[RowPlace], keep: Folder | None) -> dict[str, str | None]:
     """By URI, why a picture cannot be used; None where it can."""
     try:
-        found = ROWS.check(places)
+        found = ROWS.check(places, keep)
     except (pa.ArrowInvalid, *storage_errors(table.root.filesystem)) as error:
         raise RequestError(
             f"The pictures of the table {table.uri} cannot be read ({shorten_error(error)}): check its files."

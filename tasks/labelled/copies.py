@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from tasks.labelled.place import RowPlace
-from tasks.storage import Folder, storage_errors
+from tasks.records import RequestError
+from tasks.storage import Folder, shorten_error, storage_errors
 
 FOLDER = "pictures"
 
@@ -31,6 +33,33 @@ class Copies:
         return None
 
 
+def not_copied(places: Iterable[RowPlace], folder: Folder) -> set[RowPlace]:
+    """Those of which a folder could have a copy and has none. Raises RequestError."""
+    with _explained(folder):
+        there = folder.list(FOLDER)
+    return {place for place in places if place.version and copy_name(place) not in there}
+
+
+def copy(place: RowPlace, data: bytes, folder: Folder) -> None:
+    """Put a copy of a picture into a folder; of a file without a version nobody could tell later what it is of.
+
+    Raises RequestError.
+    """
+    if place.version:
+        with _explained(folder):
+            folder.publish(copy_name(place), data)
+
+
 def copy_name(place: RowPlace) -> str:
     """Name of a row's copy, below a store of representations."""
     return f"{FOLDER}/{hashlib.sha256(place.uri.encode()).hexdigest()[:32]}"
+
+
+@contextmanager
+def _explained(folder: Folder) -> Iterator[None]:
+    try:
+        yield
+    except storage_errors(folder.filesystem) as error:
+        raise RequestError(
+            f"Pictures of tables cannot be copied to {folder.uri} ({shorten_error(error)}): check its permissions."
+        ) from error

@@ -104,7 +104,7 @@ class LabelledTable:
 
     def _read_schema(self, path: str) -> pa.Schema:
         with self._explained(path) as uri:
-            schema = ROWS.footer(uri).schema.to_arrow_schema()
+            schema = ROWS.footer(uri, self.root, self.files[path]).schema.to_arrow_schema()
             self._check_columns(schema, uri)
             return schema
 
@@ -114,7 +114,8 @@ class LabelledTable:
             self._explained(path) as uri,
             self.root.filesystem.open(self.root.within(path), "rb", cache_type="none") as handle,
         ):
-            table = pq.ParquetFile(handle, metadata=ROWS.footer(uri), pre_buffer=True)
+            footer = ROWS.footer(uri, self.root, self.files[path])
+            table = pq.ParquetFile(handle, metadata=footer, pre_buffer=True)
             for first, batch in _batches(table, self.columns):
                 columns = {column: _labels(batch[column], names.get(column)) for column in self.columns}
                 found.add(self._rank(path, first, columns), keep)

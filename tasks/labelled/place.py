@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, quote
 
-from tasks.corpus.listing import FoundFile, Root
-from tasks.storage import open_filesystem
+from tasks.corpus.listing import READERS, FoundFile, Root
+from tasks.storage import open_filesystem, storage_errors
 
 MARK = "#row="
 
@@ -58,6 +59,34 @@ def find_file(uri: str) -> tuple[Root, FoundFile]:
     folder, name = posixpath.split(path)
     root = Root(filesystem, folder)
     return root, root.file(name)
+
+
+def settle_places(uris: Iterable[str]) -> dict[str, RowPlace]:
+    """Of those that name rows, the place with its file's version now; each file is looked up once.
+
+    Raises RequestError where a URI names no store.
+    """
+    places = {uri: place for uri in uris if (place := parse_place(uri)) is not None}
+    versions = _find_versions({place.file for place in places.values()})
+    return {uri: replace(place, version=versions[place.file]) for uri, place in places.items()}
+
+
+def unchanged_rows(uris: Collection[str]) -> set[str]:
+    """Those rows whose file still has the version of when they were chosen; not those of which it is not known."""
+    return {uri for uri, place in settle_places(uris).items() if place.version and place.uri == uri}
+
+
+def _find_versions(files: Collection[str]) -> dict[str, str]:
+    """The version of each file; empty where it has none, or is gone."""
+    with ThreadPoolExecutor(READERS) as pool:
+        return dict(zip(files, pool.map(_find_version, files), strict=True))
+
+
+def _find_version(uri: str) -> str:
+    try:
+        return file_version(find_file(uri)[1])
+    except storage_errors(open_filesystem(uri)[0]):
+        return ""
 
 
 def _last(values: Sequence[str] | None) -> str | None:

@@ -1,7 +1,7 @@
 """Pictures of single rows of Parquet files, read a row group at a time and no further than the last row wanted.
 
-A process keeps what it has read within bounds: footers, the latest pictures, and what it found each picture to be.
-What a job has chosen is copied beside its representations, so that no actor reads a row group for a picture.
+A process keeps some footers, and what it found each picture to be. What a job has drawn is copied beside its
+representations while it is read, so that no actor, and no later run, reads a row group for a picture.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import posixpath
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,19 +23,17 @@ from tasks.corpus.folder import read_picture_file
 from tasks.corpus.listing import READERS, FoundFile, Root
 from tasks.corpus.parquet import find_image_column
 from tasks.images.decoding import decode
-from tasks.labelled.copies import FOLDER, Copies, copy_name
+from tasks.labelled.copies import Copies, copy, not_copied
 from tasks.labelled.place import RowPlace, file_version, find_file, parse_place
 from tasks.records import ImageError
-from tasks.storage import Folder, open_filesystem, storage_errors
+from tasks.storage import Folder
 
-# Pictures kept: about 500 of WikiArt's (0.46 MB each).
-KEPT_BYTES = 2**28
 FOOTERS = 512
 # A column chunk is read a buffer at a time; on object storage each is one request.
 BUFFER_BYTES = 2**23
 BATCH_ROWS = 16
-# Row groups read at one time hold no more than this, and Arrow takes three times as much to read them; those of
-# huggan/wikiart hold 1000 pictures, 460 MB.
+# Row groups read at one time hold no more than this, and Arrow takes three times as much to read them; a shard of
+# huggan/wikiart has 0.52 GB, in row groups that nobody here has seen.
 GROUPS_BYTES = 2**29
 
 
@@ -63,113 +61,26 @@ class _File:
 
 
 class RowReader:
-    """Reads rows' pictures, and remembers."""
+    """Reads rows' pictures, and remembers what they were found to be."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._footers: OrderedDict[tuple[str, str], pq.FileMetaData] = OrderedDict()
-        self._pictures: OrderedDict[RowPlace, bytes] = OrderedDict()
-        self._bytes = 0
         self._checked: dict[str, Checked] = {}
         self.copies = Copies()
 
     def read(self, place: RowPlace) -> bytes:
-        """The encoded picture of a row. Raises ImageError, RequestError and what its store raises."""
-        copy = self.copies.read(place)
-        if copy is not None:
-            return copy
-        file = self._open(place.file)
-        kept = RowPlace(place.file, place.row, place.image, file_version(file.found))
-        held = self._held(kept)
-        if held is not None:
-            return held
-        ((_, picture),) = _read_rows(file, [place.row], place.image)
+        """The encoded picture of a row, or its copy. Raises ImageError, RequestError and what its store raises."""
+        copied = self.copies.read(place)
+        if copied is not None:
+            return copied
+        ((_, picture),) = _read_rows(self._open(place.file), [place.row], place.image)
         if isinstance(picture, ImageError):
             raise picture
-        self._keep(kept, picture)
         return picture
 
-    def footer(self, uri: str) -> pq.FileMetaData:
-        """The footer of a Parquet file. Raises ArrowInvalid, RequestError and what its store raises."""
-        return self._open(uri).footer
-
-    def checked(self, uri: str) -> Checked | None:
-        """What was found of a picture, where its place has a version."""
-        with self._lock:
-            return self._checked.get(uri)
-
-    def remember(self, digests: Mapping[str, str]) -> None:
-        """Take over what earlier plans found of pictures: their SHA-256 by their URI."""
-        found = {uri: Checked(digest) for uri, digest in digests.items() if _version(uri)}
-        with self._lock:
-            self._checked = found | self._checked
-
-    def check(self, places: Sequence[RowPlace]) -> dict[str, Checked]:
-        """Read and decode what is not known yet of these pictures, each row group once, several at one time."""
-        known = {place.uri: self.checked(place.uri) for place in places}
-        found: dict[str, Checked] = {}
-        for results in self._each_group({p for p in places if known[p.uri] is None}, self._check_group):
-            found |= results
-        with self._lock:
-            self._checked |= {uri: one for uri, one in found.items() if _version(uri)}
-        return found | {uri: one for uri, one in known.items() if one is not None}
-
-    def copy(self, places: Iterable[RowPlace], folder: Folder) -> None:
-        """Put copies of pictures where they are found from now on, by whoever looks there; reads only what it lacks.
-
-        Raises what the stores raise.
-        """
-        self.copies.look_in(folder)
-        there = folder.list(FOLDER)
-        missing = {place for place in places if place.version and copy_name(place) not in there}
-        held = {place: data for place in missing if (data := self._held(place)) is not None}
-        for place, data in held.items():
-            folder.publish(copy_name(place), data)
-        for copies in self._each_group(missing - set(held), self._read_group):
-            for place, data in copies.items():
-                folder.publish(copy_name(place), data)
-
-    def _each_group(self, places: Iterable[RowPlace], work: Callable[[_File, Sequence[RowPlace]], T]) -> Iterator[T]:
-        """Do something with the places of each row group, several groups at one time."""
-        by_file = groupby(sorted(places, key=lambda place: (place.file, place.row)), key=lambda place: place.file)
-        files = [(self._open(uri), list(group)) for uri, group in by_file]
-        works = [(file, part) for file, group in files for part in _by_group(file.footer, group)]
-        with ThreadPoolExecutor(_at_once([file.footer for file, _ in works])) as pool:
-            yield from pool.map(lambda one: work(*one), works)
-        pa.default_memory_pool().release_unused()
-
-    def _read_group(self, file: _File, places: Sequence[RowPlace]) -> dict[RowPlace, bytes]:
-        by_row = {place.row: place for place in places}
-        read = _read_rows(file, sorted(by_row), places[0].image)
-        return {by_row[row]: picture for row, picture in read if isinstance(picture, bytes)}
-
-    def _check_group(self, file: _File, places: Sequence[RowPlace]) -> dict[str, Checked]:
-        by_row = {place.row: place for place in places}
-        found = {}
-        for row, picture in _read_rows(file, sorted(by_row), places[0].image):
-            found[by_row[row].uri] = _check(picture)
-            if isinstance(picture, bytes):
-                self._keep(by_row[row], picture)
-        return found
-
-    def _held(self, place: RowPlace) -> bytes | None:
-        with self._lock:
-            if place in self._pictures:
-                self._pictures.move_to_end(place)
-            return self._pictures.get(place)
-
-    def _keep(self, place: RowPlace, picture: bytes) -> None:
-        """Of a file without a version, nobody could tell whether it is still the same."""
-        if not place.version or len(picture) > KEPT_BYTES:
-            return
-        with self._lock:
-            self._bytes += len(picture) - len(self._pictures.pop(place, b""))
-            self._pictures[place] = picture
-            while self._bytes > KEPT_BYTES:
-                self._bytes -= len(self._pictures.popitem(last=False)[1])
-
-    def _open(self, uri: str) -> _File:
-        root, found = find_file(uri)
+    def footer(self, uri: str, root: Root, found: FoundFile) -> pq.FileMetaData:
+        """The footer of a Parquet file. Raises ArrowInvalid and what its store raises."""
         key = (uri, file_version(found))
         with self._lock:
             footer = self._footers.get(key)
@@ -181,25 +92,77 @@ class RowReader:
             self._footers.move_to_end(key)
             while len(self._footers) > FOOTERS:
                 self._footers.popitem(last=False)
-        return _File(root, found, footer)
+        return footer
+
+    def checked(self, uri: str) -> Checked | None:
+        """What was found of a picture, here or by an earlier plan."""
+        with self._lock:
+            return self._checked.get(uri)
+
+    def remember(self, digests: Mapping[str, str]) -> None:
+        """Take over what earlier plans found of pictures: their SHA-256 by their URI, where that has a version."""
+        found = {uri: Checked(digest) for uri, digest in digests.items() if _version(uri)}
+        with self._lock:
+            self._checked = found | self._checked
+
+    def check(self, places: Collection[RowPlace], keep: Folder | None = None) -> dict[str, Checked]:
+        """Read and decode what is not known yet of these pictures; by URI. Copies of all are in `keep` then.
+
+        A copy is read rather than its table, and of a table each row group once, several at one time. Raises
+        RequestError and what the tables' stores raise.
+        """
+        known = {place.uri: one for place in places if (one := self.checked(place.uri)) is not None}
+        unknown = {place for place in places if place.uri not in known}
+        lacking: set[RowPlace] = set()
+        if keep is not None:
+            self.copies.look_in(keep)
+            usable = {place for place in places if place in unknown or known[place.uri].sha256 is not None}
+            lacking = not_copied(usable, keep)
+        found = self._check_copies(unknown - lacking)
+        unread = lacking | {place for place in unknown if place.uri not in found}
+        for results in self._each_group(unread, lambda file, group: self._check_group(file, group, keep)):
+            found |= results
+        with self._lock:
+            self._checked |= found
+        return known | found
+
+    def _check_copies(self, places: Collection[RowPlace]) -> dict[str, Checked]:
+        def check(place: RowPlace) -> Checked | None:
+            copied = self.copies.read(place)
+            return None if copied is None else _check(copied)
+
+        with ThreadPoolExecutor(READERS) as pool:
+            found = zip(places, pool.map(check, places), strict=True)
+            return {place.uri: one for place, one in found if one is not None}
+
+    def _each_group(self, places: Iterable[RowPlace], work: Callable[[_File, Sequence[RowPlace]], T]) -> Iterator[T]:
+        """Do something with the places of each row group, several groups at one time."""
+        by_file = groupby(sorted(places, key=lambda place: (place.file, place.row)), key=lambda place: place.file)
+        parts = {uri: list(group) for uri, group in by_file}
+        with ThreadPoolExecutor(READERS) as pool:
+            files = zip(pool.map(self._open, parts), parts.values(), strict=True)
+            works = [(file, part) for file, group in files for part in _by_group(file.footer, group)]
+        with ThreadPoolExecutor(_at_once([file.footer for file, _ in works])) as pool:
+            yield from pool.map(lambda one: work(*one), works)
+        pa.default_memory_pool().release_unused()
+
+    def _check_group(self, file: _File, places: Sequence[RowPlace], keep: Folder | None) -> dict[str, Checked]:
+        by_row = {place.row: place for place in places}
+        found = {}
+        for row, picture in _read_rows(file, sorted(by_row), places[0].image):
+            found[by_row[row].uri] = _check(picture)
+            # A broken one as well, so that its row group is not read again to find it so.
+            if keep is not None and isinstance(picture, bytes):
+                copy(by_row[row], picture, keep)
+        return found
+
+    def _open(self, uri: str) -> _File:
+        root, found = find_file(uri)
+        return _File(root, found, self.footer(uri, root, found))
 
 
-# One for the process: planning asks twice for what it has read, and reports and scores once more.
+# One for the process: a run asks twice what its pictures are.
 ROWS = RowReader()
-
-
-def is_unchanged(uri: str) -> bool:
-    """Whether a row's file is still of the version that was read when the picture was chosen.
-
-    False where that cannot be known, and of whatever is no row.
-    """
-    place = parse_place(uri)
-    if place is None or not place.version:
-        return False
-    try:
-        return file_version(find_file(place.file)[1]) == place.version
-    except storage_errors(open_filesystem(place.file)[0]):
-        return False
 
 
 def _check(picture: bytes | ImageError) -> Checked:
@@ -254,13 +217,16 @@ def _is_damage(error: Exception) -> bool:
 
 
 def _picture(file: _File, value: Any) -> bytes | ImageError:
-    """The bytes of a cell: binary, or a struct of bytes and path; a path may lead to a file beside the table."""
+    """The bytes of a cell, none where it is empty: binary, or a struct of bytes and path.
+
+    A path may lead to a file beside the table.
+    """
     data = value if isinstance(value, bytes) else (value or {}).get("bytes")
     if data is not None:
         return bytes(data)
     path = value.get("path") if isinstance(value, dict) else None
     if not path:
-        return ImageError("empty_file", "the row has no picture")
+        return b""
     place = posixpath.normpath(path)
     if place.startswith(("/", "../")) or place == ".." or "://" in path:
         return ImageError("missing", "the table points to a file that is not beside it")

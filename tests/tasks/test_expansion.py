@@ -5,18 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from tasks.corpus import listing
 from tasks.expansion import expand_styles, has_table
 from tasks.labelled import rows
+from tasks.labelled.place import unchanged_rows
 from tasks.labelled.settings import TableSettings
 from tasks.methods.adain.settings import AdainSettings
-from tasks.preflight import prepare_styles
+from tasks.preflight import check_pictures, prepare_styles
 from tasks.records import RequestError
+from tasks.references import load_style
+from tasks.store import RepresentationStore
 from tasks.styles import ReferenceSettings, StyleSettings, read_reference
-from tests.tasks.labelled.making import GARBLED, write_wikiart
+from tests.tasks.corpus.conftest import memory
+from tests.tasks.labelled.making import GARBLED, watch_groups, write_wikiart
+
+__all__ = ["memory"]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +32,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_wikiart(tmp_path_factory.mktemp("wikiart"))
 
 
-def from_table(table: Path, **settings: Any) -> TableSettings:
+def from_table(table: Path | str, **settings: Any) -> TableSettings:
     return TableSettings.model_validate({"table": str(table), "by": "artist", **settings})
 
 
@@ -121,6 +129,47 @@ def test_planned_styles_hold_the_pictures_and_are_the_same_tomorrow(table: Path,
     moved = write_wikiart(tmp_path)
     again = prepare_styles(from_table(moved), AdainSettings())
     assert [style.digest for style in again] == [style.digest for style in first]
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["versions", "no versions"])
+def test_a_run_reads_each_row_group_once_from_any_store(
+    table: Path, memory: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch, tells: bool
+) -> None:
+    """Preflight asks twice, and decodes what is to be represented."""
+    monkeypatch.setattr(listing, "TIMES", listing.TIMES if tells else ())
+    memory.put(f"{table}/", f"/art-{tells}/", recursive=True)
+    shard = f"memory://art-{tells}/train-00001-of-00003.parquet"
+    named = [
+        StyleSettings.model_validate({"name": str(row), "references": [{"image": f"{shard}#row={row}"}]})
+        for row in range(16)
+    ]
+    source = [*named, from_table(f"memory://art-{tells}", classes="claude-monet", pictures=1)]
+    read = watch_groups(monkeypatch)
+    store = RepresentationStore("memory://store")
+    first = prepare_styles(source, AdainSettings(), keep=store.folder)
+    check_pictures(first, store)
+    groups = len(read)
+    assert (groups, len(store.folder.list("pictures"))) == (3, 17 if tells else 0)
+    check_pictures(prepare_styles(source, AdainSettings(), keep=store.folder), store)
+    assert len(read) == groups
+    for style in first:
+        load_style(style)
+    assert (len(read) == groups) == tells, "copies are of a known version"
+
+
+def test_a_row_that_a_style_names_is_planned_with_its_files_version(table: Path) -> None:
+    style = StyleSettings.model_validate(
+        {
+            "name": "two",
+            "references": [
+                {"image": f"{table}/train-00001-of-00003.parquet#row=3&version=old"},
+                {"text": "ink", "mask": f"{table}/train-00001-of-00003.parquet#row=4"},
+            ],
+        }
+    )
+    (planned,) = prepare_styles([style], AdainSettings())
+    assert unchanged_rows(planned.pictures()) == set(planned.pictures())
+    assert [path.split("&")[0][-6:] for path in planned.pictures()] == ["#row=3", "#row=4"]
 
 
 def test_planning_again_reads_no_picture(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:

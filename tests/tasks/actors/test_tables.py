@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.labelled.settings import TableSettings
 from tasks.methods.adain.settings import AdainSettings
-from tasks.preflight import copy_rows, prepare_styles
+from tasks.preflight import prepare_styles
 from tasks.styles import StyleSettings, read_reference
 from tests.tasks.actors.making import furthest, load, make_order, pixels, records, stylize, write_photographs
 from tests.tasks.labelled.making import GARBLED, write_wikiart
@@ -17,10 +17,9 @@ def test_pictures_of_a_table_style_as_the_same_pictures_in_files_do(tmp_path: Pa
     photos = write_photographs(tmp_path / "photos", 2)
     table = write_wikiart(tmp_path / "wikiart", described="infos")
     settings = TableSettings(table=str(table), by="artist", classes=("claude-monet", GARBLED), pictures=3)
-    styles = prepare_styles(settings, AdainSettings())
-    pictures = [read_reference(str(style.references[0].image), style.name) for style in styles]
     loaded = load(tmp_path / "table", clip="embedded:clip-small")
-    copy_rows(styles, loaded.store)
+    styles = prepare_styles(settings, AdainSettings(), keep=loaded.store.folder)
+    pictures = [read_reference(str(style.references[0].image), style.name) for style in styles]
     shutil.rmtree(table)
     stylize(loaded, make_order(photos, styles))
     assert [read_reference(str(style.references[0].image), style.name) for style in styles] == pictures

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from PIL import Image
 
@@ -115,6 +116,19 @@ def write_wikiart(folder: Path, shards: int = 3, rows: int = 40, described: str 
         write_shard(folder / name, rows_of(shard, rows), FEATURES if described == "schema" else None)
     describe(folder, described)
     return folder / "data"
+
+
+def watch_groups(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by the number of each row group that is read for its pictures from now on."""
+    read: list[int] = []
+    whole = pq.ParquetFile.iter_batches
+
+    def note(file: pq.ParquetFile, *words: Any, **options: Any) -> Any:
+        read.extend(options.get("row_groups", ()))
+        return whole(file, *words, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", note)
+    return read
 
 
 def describe(folder: Path, described: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,19 @@ import pytest
 
 from tasks.labelled import labels, rows
 from tasks.labelled.choice import choose
-from tasks.labelled.place import RowPlace
-from tasks.labelled.rows import is_unchanged
+from tasks.labelled.place import RowPlace, unchanged_rows
 from tasks.labelled.settings import TableSettings
 from tasks.records import RequestError
-from tests.tasks.labelled.making import FEATURES, GARBLED, labels_in, painting, rows_of, write_shard, write_wikiart
+from tests.tasks.labelled.making import (
+    FEATURES,
+    GARBLED,
+    labels_in,
+    painting,
+    rows_of,
+    watch_groups,
+    write_shard,
+    write_wikiart,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -292,22 +299,12 @@ def test_only_columns_of_classes_are_read_for_the_draw(tmp_path: Path, monkeypat
 
 def test_each_row_group_is_read_once_for_all_its_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = write_wikiart(tmp_path)
-    opened: list[tuple[str, int]] = []
-    whole = pq.ParquetFile.iter_batches
-
-    def note(file: pq.ParquetFile, *words: Any, **options: Any) -> Any:
-        if options["columns"] == ["image"]:
-            opened.extend((str(id(file)), group) for group in options["row_groups"])
-        return whole(file, *words, **options)
-
-    monkeypatch.setattr(pq.ParquetFile, "iter_batches", note)
+    read = watch_groups(monkeypatch)
     chosen = draw(table, pictures=8)
     drawn = {(place.file, place.row // 8) for places in chosen.values() for place in places}
-    assert len(opened) == len(drawn) > 10
+    assert len(read) == len(drawn) > 10
     draw(table, pictures=8)
-    for place in itertools.chain(*chosen.values()):
-        rows.ROWS.read(place)
-    assert len(opened) == len(drawn), "what was found is remembered, and so are the pictures"
+    assert len(read) == len(drawn), "what was found is remembered"
 
 
 def test_object_storage_gives_the_same_draw_and_is_not_asked_twice_for_a_picture(
@@ -318,7 +315,8 @@ def test_object_storage_gives_the_same_draw_and_is_not_asked_twice_for_a_picture
     chosen = choose(remote, [].append)
     local = draw(table, by="style", where={"genre": "portrait"})
     assert {name: pairs(places) for name, places in chosen.items()} == {name: pairs(p) for name, p in local.items()}
-    assert all(place.version and is_unchanged(place.uri) for places in chosen.values() for place in places)
+    uris = {place.uri for places in chosen.values() for place in places}
+    assert unchanged_rows(uris) == uris
     assert rows.ROWS.read(chosen["Ukiyo_e"][0]) == rows.ROWS.read(local["Ukiyo_e"][0])
     monkeypatch.setattr(rows, "_read_rows", None)
     assert choose(remote, [].append) == chosen

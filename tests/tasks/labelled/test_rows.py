@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.corpus.listing import FoundFile, Root
 from tasks.labelled import rows
-from tasks.labelled.place import RowPlace, file_version, find_file, parse_place
-from tasks.labelled.rows import RowReader, is_unchanged
+from tasks.labelled.copies import copy_name
+from tasks.labelled.place import RowPlace, file_version, find_file, parse_place, settle_places, unchanged_rows
+from tasks.labelled.rows import RowReader
 from tasks.methods.adain.settings import AdainSettings
 from tasks.records import ImageError, RequestError
 from tasks.storage import Folder
 from tasks.styles import StyleSettings, check_unchanged, plan_style, read_reference
 from tests.tasks.corpus.conftest import memory
-from tests.tasks.labelled.making import painting, rows_of, write_shard
+from tests.tasks.labelled.making import painting, rows_of, watch_groups, write_shard
 
 __all__ = ["memory"]
 
@@ -29,6 +32,11 @@ def shard(tmp_path: Path) -> Path:
     path = tmp_path / "data/a b#1.parquet"
     write_shard(path, rows_of(0, 20))
     return path
+
+
+@pytest.fixture
+def groups_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    return watch_groups(monkeypatch)
 
 
 def placed(shard: Path, row: int) -> RowPlace:
@@ -100,7 +108,7 @@ def test_a_changed_row_is_noticed_and_an_unchanged_one_need_not_be_read(
         check_unchanged([planned])
     before = shard.stat()
     os.utime(shard, ns=(before.st_atime_ns, before.st_mtime_ns + 10**9))
-    assert not is_unchanged(placed(shard, 3).uri.replace(placed(shard, 3).version, "0" * 12))
+    assert not unchanged_rows([str(planned.references[0].image), f"{shard}#row=3"])
     check_unchanged([planned])
     write_shard(shard, rows_of(9, 20))
     with pytest.raises(RequestError, match=r"the picture .*#row=3.*, which has changed"):
@@ -117,16 +125,6 @@ def test_a_file_that_changed_is_read_again(shard: Path) -> None:
     assert reader.read(place) == painting(9003)
     with pytest.raises(ImageError, match="the row is not there"):
         reader.read(RowPlace(str(shard), 15))
-
-
-def test_what_is_kept_is_bounded_in_bytes(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "KEPT_BYTES", 2 * len(painting(0)) + 100)
-    reader = RowReader()
-    found = reader.check([placed(shard, row) for row in range(20)])
-    assert len(found) == 20
-    assert sum(map(len, reader._pictures.values())) == reader._bytes <= rows.KEPT_BYTES
-    assert 0 < len(reader._pictures) < 4
-    assert reader.read(placed(shard, 0)) == painting(0)
 
 
 def test_digests_of_earlier_plans_save_reading(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,21 +156,67 @@ def test_rows_are_read_from_any_store(memory: fsspec.AbstractFileSystem) -> None
     assert read_reference("memory://art/a.parquet#row=1", "ink") == painting(2)
 
 
-def test_what_was_copied_is_read_without_its_table(
-    shard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_read_is_copied_and_then_read_without_its_table(
+    shard: Path, tmp_path: Path, groups_read: list[int]
 ) -> None:
     folder = Folder(str(tmp_path / "store"))
     places = [placed(shard, row) for row in (2, 9, 15)]
+    found = RowReader().check(places, folder)
+    assert (len(folder.list("pictures")), sorted(groups_read)) == (3, [0, 1])
+    assert RowReader().check(places, folder) == found
     reader = RowReader()
-    reader.check(places[:1])
-    reader.copy([*places, RowPlace(str(shard), 3)], folder)
-    assert len(folder.list("pictures")) == 3
-    with monkeypatch.context() as patch:
-        patch.setattr(rows, "_read_rows", None)
-        RowReader().copy(places, folder)
+    reader.copies.look_in(folder)
+    assert reader.check([*places, RowPlace(str(shard), 16)])[places[0].uri] == found[places[0].uri]
+    assert sorted(groups_read) == [0, 1, 2], "copies are read rather than the table"
     write_shard(shard, rows_of(9, 20))
-    late = RowReader()
-    assert late.read(places[1]) == painting(9009), "nobody told it of the copies"
-    late.copies.look_in(folder)
+    assert RowReader().read(places[1]) == painting(9009), "nobody told it of the copies"
     shard.unlink()
-    assert [late.read(place) for place in places] == [painting(2), painting(9), painting(15)]
+    assert [reader.read(place) for place in places] == [painting(2), painting(9), painting(15)]
+
+
+def test_a_copy_that_is_gone_is_made_again(shard: Path, tmp_path: Path, groups_read: list[int]) -> None:
+    places = [placed(shard, row) for row in (2, 9)]
+    reader = RowReader()
+    reader.check(places)
+    store = Folder(str(tmp_path / "store"))
+    reader.check(places, store)
+    assert (len(store.list("pictures")), sorted(groups_read)) == (2, [0, 0, 1, 1])
+    store.delete(copy_name(places[0]))
+    reader.check(places, store)
+    assert (len(store.list("pictures")), sorted(groups_read)) == (2, [0, 0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("cell", [{"bytes": b"<html>", "path": None}, {"bytes": None, "path": None}, None], ids=str)
+def test_a_broken_picture_does_not_cost_its_row_group_again(
+    shard: Path, tmp_path: Path, groups_read: list[int], cell: Any
+) -> None:
+    rows = rows_of(0, 20)
+    rows[3]["image"] = cell
+    write_shard(shard, rows)
+    folder = Folder(str(tmp_path / "store"))
+    for _ in range(2):
+        (found,) = RowReader().check([placed(shard, 3)], folder).values()
+        assert (found.sha256, bool(found.reason)) == (None, True)
+    assert groups_read == [0]
+
+
+def test_copies_that_cannot_be_written_are_told_of(shard: Path, tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("")
+    with pytest.raises(RequestError, match=r"cannot be copied to .*store \(Not a directory\)"):
+        RowReader().check([placed(shard, 3)], Folder(str(tmp_path / "store")))
+
+
+def test_each_file_is_looked_up_once(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    whole = Root.file
+
+    def note(root: Root, path: str) -> FoundFile:
+        looked.append(path)
+        return whole(root, path)
+
+    monkeypatch.setattr(Root, "file", note)
+    settled = settle_places([f"{shard}#row={row}" for row in range(9)] + ["a.jpg", "gone.parquet#row=1"])
+    assert sorted(looked) == ["a b#1.parquet", "gone.parquet"]
+    assert settled.pop("gone.parquet#row=1").version == ""
+    uris = [place.uri for place in settled.values()]
+    assert (len(uris), unchanged_rows(uris), len(looked)) == (9, set(uris), 3)
