@@ -14,7 +14,7 @@ from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import check
 from tasks.labelled.rows import ROWS
 from tasks.plan import Wanted
-from tasks.preflight import check_output, prepare_styles, settle_format
+from tasks.preflight import check_clip, check_output, prepare_styles, settle_format
 from tasks.shards import ShardSize
 from tasks.storage import Folder
 
@@ -30,10 +30,13 @@ def prepare_wanted(job: Job, keep: Folder | None = None) -> Wanted:
     Pictures of tables are copied into `keep`, and are not read again where there are copies beside the representations.
     """
     check_identity(Folder(job.output), DatasetIdentity(images=job.images, seed=job.seed))
+    clip, judge = job.scores.clip, job.scores.judge
+    check_clip(clip)
+    check_clip(judge)
+    corpus = settle_format(job.corpus, job.styles)
     ROWS.copies.look_in(Folder(job.store_uri))
     styles = prepare_styles(job.styles, job.method, job.output, keep, say)
-    clip, judge = job.scores.clip, job.scores.judge
-    return Wanted(settle_format(job.corpus, styles), job.images, job.seed, styles, job.store_uri, clip, judge)
+    return Wanted(corpus, job.images, job.seed, styles, job.store_uri, clip, judge)
 
 
 def find_nothing_to_do(job: Job) -> RunSummary | None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 
 from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
-from tasks.labelled.choice import Say, choose
+from tasks.labelled.draw import draw
 from tasks.labelled.place import RowPlace, settle_places
 from tasks.labelled.rows import ROWS
+from tasks.labelled.selection import Selected, select
 from tasks.labelled.settings import TableSettings, fill
+from tasks.labelled.wording import Say, quote
 from tasks.records import RequestError
 from tasks.storage import Folder, open_filesystem, storage_errors
 from tasks.styles import MAX_NAME, ReferenceSettings, StyleSettings
@@ -27,21 +31,30 @@ def expand_styles(styles: StyleSource, say: Say = lambda _: None, keep: Folder |
     """
     if isinstance(styles, str):
         return _from_folder(styles)
-    given = [styles] if isinstance(styles, TableSettings) else _read_rows(styles, keep)
-    found = [
-        style for one in given for style in (_from_table(one, say, keep) if isinstance(one, TableSettings) else [one])
-    ]
-    names = [style.name for style in found]
-    if len(set(names)) < len(names):
-        doubled = next(name for name in names if names.count(name) > 1)
-        raise RequestError(f"Two styles are named {doubled!r}: rename one, by `name` where a table gives it.")
+    parts = [select(one, say) if isinstance(one, TableSettings) else one for one in list_styles(styles)]
+    # Before a picture is read.
+    _check_names([name for part in parts for name in _expected_names(part)])
+    versions = _read_rows([part for part in parts if isinstance(part, StyleSettings)], keep)
+    found: list[StyleSettings] = []
+    for part in parts:
+        if isinstance(part, StyleSettings):
+            found.append(part.resolve_paths(lambda path: versions.get(path, path)))
+        else:
+            found += _from_table(part, draw(part, say, keep))
+    _check_names([style.name for style in found])
     return found
+
+
+def list_styles(styles: StyleSource) -> Sequence[StyleSettings | TableSettings]:
+    """What a job lists: styles, and tables of them; nothing where it names a folder."""
+    if isinstance(styles, str):
+        return ()
+    return [styles] if isinstance(styles, TableSettings) else styles
 
 
 def has_table(styles: StyleSource) -> bool:
     """Whether any of the styles come from a labelled table."""
-    given = [styles] if isinstance(styles, str | TableSettings) else styles
-    return any(isinstance(one, TableSettings) for one in given)
+    return any(isinstance(one, TableSettings) for one in list_styles(styles))
 
 
 def _from_folder(uri: str) -> list[StyleSettings]:
@@ -64,27 +77,40 @@ def _from_folder(uri: str) -> list[StyleSettings]:
     return found
 
 
-def _read_rows(
-    styles: Sequence[StyleSettings | TableSettings], keep: Folder | None
-) -> list[StyleSettings | TableSettings]:
-    """The same, where styles name rows of tables with their file's version; each row group is read once for all."""
-    references = [reference for style in styles if isinstance(style, StyleSettings) for reference in style.references]
+def _read_rows(styles: Sequence[StyleSettings], keep: Folder | None) -> dict[str, str]:
+    """By the URI of each row that styles name, the one with its file's version; each row group is read once for all."""
+    references = [reference for style in styles for reference in style.references]
     pictures = [picture for reference in references for picture in (reference.image, reference.mask)]
     places = settle_places(picture for picture in pictures if isinstance(picture, str))
     # What cannot be read is told by whoever plans its style, with the style's name.
     with suppress(*(error for place in places.values() for error in storage_errors(open_filesystem(place.file)[0]))):
         ROWS.check(list(places.values()), keep)
-
-    def settle(uri: str) -> str:
-        return places[uri].uri if uri in places else uri
-
-    return [style.resolve_paths(settle) if isinstance(style, StyleSettings) else style for style in styles]
+    return {uri: place.uri for uri, place in places.items()}
 
 
-def _from_table(settings: TableSettings, say: Say, keep: Folder | None) -> list[StyleSettings]:
+def _check_names(names: Sequence[str]) -> None:
+    doubled = next((name for name, count in Counter(names).items() if count > 1), None)
+    if doubled is not None:
+        raise RequestError(f"Two styles are named {quote(doubled)}: rename one, by `name` where a table gives it.")
+    long = next((name for name in names if len(name) > MAX_NAME), None)
+    if long is not None:
+        raise RequestError(f"The style {quote(long[:60])}... has a name of more than {MAX_NAME} letters: set `name`.")
+
+
+def _expected_names(part: StyleSettings | Selected) -> list[str]:
+    """Names of styles; those of single pictures where none is broken."""
+    if isinstance(part, StyleSettings):
+        return [part.name]
+    settings = part.table.settings
+    most = settings.pictures if settings.per == "picture" else 1
+    return [_name(settings, label, place) for label in part.names for place in islice(part.places(label), most)]
+
+
+def _from_table(selected: Selected, drawn: Mapping[str, Sequence[RowPlace]]) -> list[StyleSettings]:
     """Each class of a table as a style, or each picture of it."""
+    settings = selected.table.settings
     styles = []
-    for label, places in choose(settings, say, keep).items():
+    for label, places in drawn.items():
         if settings.per == "picture":
             styles += [_make_style(settings, label, [place]) for place in places]
         else:
@@ -99,9 +125,11 @@ def _make_style(settings: TableSettings, label: str, places: Sequence[RowPlace])
         # ClassLabels are written `claude-monet` and `Ukiyo_e`; a CLIP reads words.
         words = fill(settings.text, {"class": label.replace("_", " ").replace("-", " ")})
         references.append(ReferenceSettings(text=words, weight=settings.text_weight))
-    table = settings.table.rstrip("/")
-    file = posixpath.basename(table) if places[0].file == table else places[0].file.removeprefix(f"{table}/")
-    name = fill(settings.name_template, {"class": label, "file": posixpath.splitext(file)[0], "row": places[0].row})
-    if len(name) > MAX_NAME:
-        raise RequestError(f"The style {name[:60]!r}... has a name of more than {MAX_NAME} letters: set `name`.")
+    name = _name(settings, label, places[0])
     return StyleSettings(name=name, references=tuple(references), method=settings.method)
+
+
+def _name(settings: TableSettings, label: str, place: RowPlace) -> str:
+    table = settings.table.rstrip("/")
+    file = posixpath.basename(table) if place.file == table else place.file.removeprefix(f"{table}/")
+    return fill(settings.name_template, {"class": label, "file": posixpath.splitext(file)[0], "row": place.row})

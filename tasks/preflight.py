@@ -10,16 +10,17 @@ from tasks.corpus.masks import check_masks
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.identity import DatasetIdentity, check_identity
 from tasks.encoders.clip_models import find_model
-from tasks.expansion import StyleSource, expand_styles, has_table
+from tasks.expansion import StyleSource, expand_styles, has_table, list_styles
 from tasks.images.decoding import decode
 from tasks.images.settings import ImageSettings
-from tasks.labelled.choice import Say
 from tasks.labelled.rows import ROWS
+from tasks.labelled.settings import TableSettings
+from tasks.labelled.wording import Say
 from tasks.methods.settings import MethodSettings
 from tasks.plan import planned_pictures, read_chain
 from tasks.records import ImageError, RequestError
 from tasks.storage import Folder
-from tasks.styles import PlannedStyle, is_composite, plan_style, read_reference
+from tasks.styles import PlannedStyle, StyleSettings, is_composite, plan_style, read_reference
 
 if TYPE_CHECKING:
     from tasks.store import RepresentationStore  # loads torch
@@ -37,22 +38,10 @@ def prepare_styles(
     Pictures of tables are not read again where plans of the dataset at `output` chose them from the same files, and
     are copied into `keep`.
     """
+    _check_methods(styles, default)
     if output is not None and has_table(styles):
         ROWS.remember(planned_pictures(read_chain(Folder(output))))
-    expanded = expand_styles(styles, say, keep)
-    for style in expanded:
-        method = style.method or default
-        if not method.accepts_texts and any(reference.text for reference in style.references):
-            raise RequestError(
-                f"Style {style.name!r} has a text, and the method {method.name!r} takes pictures only: "
-                "give it pictures, or another method."
-            )
-        if not method.accepts_masks and is_composite(style):
-            raise RequestError(
-                f"Style {style.name!r} has regions, and the method {method.name!r} styles a picture as a whole: "
-                "leave them out, or name a method that has them, such as style_kernel, adaattn or adain."
-            )
-    return tuple(plan_style(style, default) for style in expanded)
+    return tuple(plan_style(style, default) for style in expand_styles(styles, say, keep))
 
 
 def check_pictures(styles: Sequence[PlannedStyle], store: RepresentationStore) -> None:
@@ -86,16 +75,48 @@ def check_clip(reference: str) -> None:
         find_model(reference)
 
 
-def settle_format(corpus: CorpusSettings, styles: Sequence[PlannedStyle] = ()) -> CorpusSettings:
+def settle_format(corpus: CorpusSettings, styles: StyleSource | Sequence[PlannedStyle] = ()) -> CorpusSettings:
     """The corpus with its format found out, so that no actor has to look, and with the masks that styles read.
 
     Raises RequestError on an empty corpus, and on one that has no such masks.
     """
     opened = open_corpus(corpus)
-    for style in styles:
-        if style.regions is not None and style.regions.reads_masks:
+    for style in () if isinstance(styles, str | TableSettings) else styles:
+        if not isinstance(style, TableSettings) and style.regions is not None and style.regions.reads_masks:
             check_masks(style.name, style.regions, opened)
     return corpus.model_copy(update={"format": opened.format})
+
+
+def _check_methods(styles: StyleSource, default: MethodSettings) -> None:
+    """Each method has its weights, and can use what it is given; asked before a picture is read."""
+    given = list_styles(styles)
+    for method in {style.method or default for style in given} or {default}:
+        method.weight_digests()
+    for style in given:
+        _check_use(style, style.method or default)
+
+
+def _check_use(style: StyleSettings | TableSettings, method: MethodSettings) -> None:
+    if isinstance(style, TableSettings):
+        _check_texts(f"The table {style.table}", style.text is not None, method)
+        return
+    _check_texts(f"Style {style.name!r}", any(reference.text for reference in style.references), method)
+    if is_composite(style) and not method.accepts_masks:
+        raise RequestError(
+            f"Style {style.name!r} has regions, and the method {method.name!r} styles a picture as a whole: "
+            "leave them out, or name a method that has them, such as style_kernel, adaattn or adain."
+        )
+
+
+def _check_texts(what: str, has_text: bool, method: MethodSettings) -> None:
+    if has_text and not method.accepts_texts:
+        raise RequestError(
+            f"{what} has a text, and the method {method.name!r} takes pictures only: give it pictures, or another "
+            "method."
+        )
+    texts = method.text_settings() if has_text else None
+    if texts is not None:
+        find_model(texts.clip)
 
 
 def _check_picture(style: str, uri: str) -> None:

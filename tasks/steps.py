@@ -27,7 +27,7 @@ from tasks.dataset.verify import Verification, check
 from tasks.expansion import StyleSource
 from tasks.forecast import shard_size
 from tasks.images.settings import ImageSettings
-from tasks.labelled.choice import Say
+from tasks.labelled.wording import Say
 from tasks.methods.settings import MethodSettings
 from tasks.plan import Plan, Wanted
 from tasks.preflight import (
@@ -66,8 +66,9 @@ def preflight(
     check_output(output, images, seed)
     check_clip(scores.clip)
     check_clip(scores.judge)
+    settled = settle_format(corpus, styles)
     prepared = _prepare(styles, method, store, output)
-    return Wanted(settle_format(corpus, prepared), images, seed, prepared, store, scores.clip, scores.judge)
+    return Wanted(settled, images, seed, prepared, store, scores.clip, scores.judge)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="prepare styles")

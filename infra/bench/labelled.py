@@ -1,7 +1,7 @@
 """What do styles from a table of WikiArt's size cost? python -m infra.bench.labelled [--shards 72] [--bytes 30000].
 
-Writes shards in the schema of `huggan/wikiart` (row groups of 1000 pictures), then measures reading labels, choosing
-pictures (read and decoded), choosing them again, and reading one row: seconds, bytes read, peak memory.
+Writes shards in the schema of `huggan/wikiart`, then measures reading labels, drawing pictures (read, decoded, copied),
+drawing them again in this process and from the copies alone, and reading one row: seconds, bytes read, peak memory.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from tasks.labelled.choice import choose
-from tasks.labelled.labels import LabelledTable
+from tasks.labelled import draw, labels, rows
 from tasks.labelled.rows import RowReader
+from tasks.labelled.selection import select
 from tasks.labelled.settings import TableSettings
+from tasks.storage import Folder
 
 CLASSES = {"artist": 129, "genre": 11, "style": 27}
 ROWS = 1131  # 81,444 pictures in 72 shards
+# What `datasets` writes at one time by default; how large the real row groups are, nobody here has seen.
 GROUP_ROWS = 1000
 T = TypeVar("T")
 
@@ -39,7 +41,7 @@ def main() -> None:
     """Write a table and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=72)
-    parser.add_argument("--bytes", type=int, default=30_000, help="of a picture; WikiArt's have 460,000")
+    parser.add_argument("--bytes", type=int, default=30_000, help="of a picture; WikiArt's have 467,000")
     parser.add_argument("--classes", type=int, default=50)
     parser.add_argument("--pictures", type=int, default=4)
     given = parser.parse_args()
@@ -48,10 +50,13 @@ def main() -> None:
         with ProcessPoolExecutor(1, get_context("spawn")) as other:
             other.submit(write_table, Path(folder), given.shards, given.bytes).result()
         settings = TableSettings(table=f"{folder}/data", by="artist", at_most=given.classes, pictures=given.pictures)
-        clock("labels", lambda: LabelledTable(settings).find())
-        chosen = clock("choose", lambda: choose(settings, print))
-        clock("choose again", lambda: choose(settings, lambda _: None))
-        places = [place for some in chosen.values() for place in some]
+        store = Folder(f"{folder}/store")
+        selected = clock("labels", lambda: select(settings, print))
+        drawn = clock("draw", lambda: draw.draw(selected, print, store))
+        clock("draw again", lambda: draw.draw(select(settings, _ignore), _ignore, store))
+        _forget()
+        clock("draw from copies", lambda: draw.draw(select(settings, _ignore), _ignore, store))
+        places = [place for some in drawn.values() for place in some]
         groups = {(place.file, place.row // GROUP_ROWS) for place in places}
         print(f"{len(places)} pictures of {len(groups)} row groups")
         clock("one row", lambda: RowReader().read(places[0]))
@@ -73,6 +78,15 @@ def write_table(folder: Path, shards: int, size: int) -> None:
         columns = {column: rng.choice(len(p), ROWS, p=p / p.sum()) for column, p in chances.items()}
         path = folder / f"data/train-{shard:05d}-of-{shards:05d}.parquet"
         pq.write_table(pa.table({"image": pictures, **columns}), path, row_group_size=GROUP_ROWS)
+
+
+def _forget() -> None:
+    """Know no more than another process does."""
+    draw.ROWS = labels.ROWS = rows.ROWS = RowReader()
+
+
+def _ignore(_: str) -> None:
+    """Say nothing."""
 
 
 def clock(what: str, work: Callable[[], T]) -> T:

@@ -68,4 +68,6 @@ def _look(settings: CorpusSettings, root: Root, kind: str) -> str:
             )
         if SUFFIX in found or found & SUFFIXES:
             return "parquet" if SUFFIX in found else "folder"
+    # Nothing that we know: this says so, now, and not when the styles' pictures have been read.
+    FolderCorpus(settings.uri, root).pieces({})
     return "folder"

@@ -164,7 +164,7 @@ def find_image_column(schema: pa.Schema, wanted: str | None, uri: str) -> str:
         return found[0]
     if found:
         raise RequestError(f"{uri} has several picture columns: set `image` to one of {', '.join(found)}.")
-    raise RequestError(f"{uri} has no binary column of pictures, only {columns}: name another corpus.")
+    raise RequestError(f"{uri} has no binary column of pictures, only {columns}: name files that have one.")
 
 
 def is_picture_type(kind: pa.DataType) -> bool:

@@ -32,9 +32,9 @@ from tasks.records import RequestError
 from tasks.storage import open_filesystem, storage_errors
 
 BATCH_ROWS = 2**16
-# Of each class, this many times the pictures wanted and some more are ranked: broken ones are passed over.
-SPARE_TIMES = 2
-SPARE_MORE = 16
+# Of each class, so many more pictures than are wanted are ranked, to take the place of broken ones: in memory some 150
+# bytes each. A class that has more broken ones has a broken table.
+SPARE = 1024
 
 # Place in the draw, path of the file below the table, row.
 Ranked = tuple[bytes, str, int]
@@ -56,11 +56,14 @@ class Found:
     unlabelled: int = 0
 
     def add(self, other: Found, keep: int) -> None:
-        """Take in what another file holds."""
+        """Take in what other rows hold; of each class at least the first `keep` in the draw, and not many more."""
         self.counts += other.counts
         self.unlabelled += other.unlabelled
         for name, ranked in other.ranked.items():
-            self.ranked[name] = heapq.nsmallest(keep, self.ranked.get(name, []) + ranked)
+            mine = self.ranked.setdefault(name, [])
+            mine += ranked
+            if len(mine) > 2 * keep:
+                self.ranked[name] = heapq.nsmallest(keep, mine)
         for column, labels in other.labels.items():
             self.labels.setdefault(column, set()).update(labels)
 
@@ -88,13 +91,14 @@ class LabelledTable:
 
     def find(self) -> Found:
         """Read the labels of every file, several at one time. Raises RequestError where a file cannot serve."""
-        keep = SPARE_TIMES * self.settings.pictures + SPARE_MORE
+        keep = self.settings.pictures + SPARE
         found = Found()
         with ThreadPoolExecutor(READERS) as pool:
             schemas = dict(zip(self.files, pool.map(self._read_schema, self.files), strict=True))
             names = name_classes(schemas, self.columns, self._names_beside)
             for part in pool.map(lambda path: self._find_in(path, names[path], keep), self.files):
                 found.add(part, keep)
+        found.ranked = {name: heapq.nsmallest(keep, ranked) for name, ranked in found.ranked.items()}
         found.unnamed = [column for column in self.columns if _is_bare(column, schemas, names)]
         return found
 
@@ -140,11 +144,13 @@ class LabelledTable:
     def _check_columns(self, schema: pa.Schema, uri: str) -> None:
         find_image_column(schema, self.settings.image, uri)
         usable = [one.name for one in schema if _is_labels(one.type)]
+        hint = f"choose among {', '.join(usable)}" if usable else "it has no columns of classes"
         for column in self.columns:
+            if column not in schema.names:
+                raise RequestError(f"{uri} has no column {column!r}: {hint}.")
             if column not in usable:
-                raise RequestError(
-                    f"{uri} has no column {column!r} of classes: choose among {', '.join(usable) or 'other tables'}."
-                )
+                kind = str(schema.field(column).type)
+                raise RequestError(f"{uri} has {kind[:60]} in the column {column!r}, and no classes: {hint}.")
 
     def _names_beside(self, column: str, columns: Collection[str]) -> list[str] | None:
         return names_beside(self.root.filesystem, self.root.path, column, columns)

@@ -22,7 +22,7 @@ from tasks.references import load_style
 from tasks.store import RepresentationStore
 from tasks.styles import ReferenceSettings, StyleSettings, read_reference
 from tests.tasks.corpus.conftest import memory
-from tests.tasks.labelled.making import GARBLED, watch_groups, write_wikiart
+from tests.tasks.labelled.making import GARBLED, watch_groups, write_shard, write_wikiart
 
 __all__ = ["memory"]
 
@@ -91,11 +91,31 @@ def test_a_list_may_mix_named_styles_and_tables(table: Path) -> None:
     assert (has_table(given), has_table([named]), has_table("folder")) == (True, False, False)
 
 
-def test_two_styles_of_one_name_are_refused(table: Path) -> None:
-    with pytest.raises(RequestError, match="Two styles are named 'landscape'"):
+def test_names_that_cannot_be_are_refused_before_a_picture_is_read(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = watch_groups(monkeypatch)
+    with pytest.raises(RequestError, match='Two styles are named "landscape"'):
         expand_styles([from_table(table, by="genre"), from_table(table, by="genre", seed=1)])
-    with pytest.raises(RequestError, match="more than 200 letters"):
-        expand_styles(from_table(table, name="long " * 40 + "{class}"))
+    single = from_table(table, per="picture")
+    with pytest.raises(RequestError, match='Two styles are named "boris-kustodiev train-0'):
+        expand_styles([single, single])
+    for per, name in (("class", "{class}"), ("picture", "{class}{row}")):
+        with pytest.raises(RequestError, match="more than 200 letters"):
+            expand_styles(from_table(table, per=per, name="long " * 40 + name))
+    assert read == []
+
+
+def test_a_name_that_only_a_broken_picture_brings_about_is_refused(tmp_path: Path) -> None:
+    table = write_wikiart(tmp_path, shards=1)
+    single = from_table(table, classes="claude-monet", per="picture", pictures=1, name="{row}")
+    first, second = expand_styles(single.model_copy(update={"pictures": 2}))
+    (shard,) = table.glob("*")
+    rows = pq.read_table(shard).to_pylist()
+    rows[int(first.name)]["image"]["bytes"] = b"words"
+    write_shard(shard, rows)
+    with pytest.raises(RequestError, match=f'Two styles are named "{second.name}"'):
+        expand_styles([StyleSettings(name=second.name, references=(ReferenceSettings(text="ink"),)), single])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.labelled import labels, rows
-from tasks.labelled.choice import choose
+from tasks.labelled.draw import draw as draw_pictures
 from tasks.labelled.place import RowPlace, unchanged_rows
+from tasks.labelled.selection import select
 from tasks.labelled.settings import TableSettings
 from tasks.records import RequestError
 from tests.tasks.labelled.making import (
@@ -32,7 +34,7 @@ from tests.tasks.labelled.making import (
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing remembered of another test's files."""
     fresh = rows.RowReader()
-    for module in ("choice", "labels", "rows"):
+    for module in ("draw", "labels", "rows"):
         monkeypatch.setattr(f"tasks.labelled.{module}.ROWS", fresh)
 
 
@@ -43,7 +45,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def draw(table: Path, said: list[str] | None = None, **settings: Any) -> dict[str, list[RowPlace]]:
     made = TableSettings.model_validate({"table": str(table), "by": "artist", **settings})
-    return choose(made, (said if said is not None else []).append)
+    say = (said if said is not None else []).append
+    return draw_pictures(select(made, say), say)
 
 
 def pairs(places: list[RowPlace]) -> list[tuple[str, int]]:
@@ -103,7 +106,7 @@ def test_numbers_that_nobody_names_are_told_of(tmp_path: Path) -> None:
     assert list(draw(table, said, where={"style": [12, 20]})) == ["1", "2", "22", "4", "49"]
     notes = [line for line in said if "has numbers without names: none are in the files, nor in dataset_infos" in line]
     assert [line.split(": ")[1].split()[0] for line in notes] == ["artist", "style"]
-    with pytest.raises(RequestError, match=r"no artist 'claude-monet': it has 1, .*numbers without names: put names"):
+    with pytest.raises(RequestError, match=r'no artist "claude-monet": it has 1, .*numbers without names: put names'):
         draw(table, classes=["claude-monet"])
 
 
@@ -162,7 +165,8 @@ def test_other_columns_filter(table: Path) -> None:
     assert list(chosen) == ["claude-monet", "camille-pissarro"]
     assert 0 < len(fitting) < 20
     assert set(pairs(chosen["claude-monet"])) == set(fitting)
-    assert any(f"claude-monet ({len(fitting)})" in line and "fewer than 20" in line for line in said)
+    few = f"claude-monet ({len(fitting)} of {len(fitting)})"
+    assert any(few in line and "fewer than 20 usable" in line for line in said)
 
 
 def test_classes_may_be_the_largest_or_large_enough(table: Path) -> None:
@@ -178,15 +182,23 @@ def test_classes_may_be_the_largest_or_large_enough(table: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"classes": ["claude monnet"]}, "no artist 'claude monnet': did you mean 'claude-monet'"),
-        ({"classes": ["joaquin-sorolla"]}, r"did you mean 'joaqu\S+-sorolla'"),
-        ({"classes": ["zzz"]}, "no artist 'zzz': it has Unknown Artist"),
-        ({"where": {"genre": "Landscapes"}}, "no genre 'Landscapes': did you mean 'landscape'"),
-        ({"classes": ["canaletto"]}, "no picture of the artist 'canaletto'"),
-        ({"where": {"genre": "still_life"}}, "no picture with a class of 'artist' that `where`"),
+        ({"classes": ["claude monnet"]}, 'no artist "claude monnet": did you mean "claude-monet"'),
+        ({"classes": ["joaquin-sorolla"]}, r'did you mean "joaqu\\u00e3\\u00adn-sorolla"\?'),
+        ({"classes": ["zzz"]}, 'no artist "zzz": it has Unknown Artist'),
+        ({"where": {"genre": "Landscapes"}}, 'no genre "Landscapes": did you mean "landscape"'),
+        ({"classes": ["canaletto"]}, 'no picture of the artist "canaletto": leave that class out'),
+        (
+            {"classes": ["claude-monet"], "where": {"genre": "still_life"}},
+            '"claude-monet" that `where` lets through: loosen it, or leave that class out',
+        ),
+        (
+            {"where": {"genre": "still_life"}},
+            "no picture with a class of 'artist' that `where` lets through: loosen it",
+        ),
         ({"min_pictures": 1000}, "lower `min_pictures`"),
-        ({"by": "painter"}, "no column 'painter' of classes: choose among artist, genre, style"),
-        ({"by": "image"}, "no column 'image' of classes"),
+        ({"by": "painter"}, "no column 'painter': choose among artist, genre, style"),
+        ({"by": "image"}, "has struct.* in the column 'image', and no classes: choose among artist"),
+        ({"per": "picture", "pictures": 1024}, "gives 5120 styles, and a job takes 4096 of it at most"),
         ({"image": "scan"}, "no picture column 'scan'"),
     ],
     ids=str,
@@ -236,17 +248,63 @@ def test_a_broken_picture_makes_room_for_the_next_in_the_draw(tmp_path: Path, ce
     said: list[str] = []
     after = draw(table, said)["claude-monet"]
     assert pairs(after) == [pair for pair in pairs(before) if pair != pairs(before)[1]]
-    assert any("is no usable picture" in line and f"#row={before[1].row}" in line for line in said)
+    (line,) = [line for line in said if "is no usable picture" in line]
+    assert line.startswith(f"{before[1].file}#row={before[1].row} of claude-monet is no usable picture (")
+    assert line.endswith(" and was passed over.")
 
 
-def test_a_class_of_broken_pictures_is_refused(tmp_path: Path) -> None:
-    rows = rows_of(0, 6)
-    for row in rows:
-        row["artist"] = 4
-        row["image"] = {"bytes": b"words", "path": None}
-    write_shard(tmp_path / "a.parquet", rows)
-    with pytest.raises(RequestError, match="No picture of 'claude-monet'"):
+def write_broken(table: Path, count: int, usable: Collection[int], other: int = 0) -> None:
+    """Pictures of claude-monet, of which few are usable, and good ones of vincent-van-gogh."""
+    rows = rows_of(0, count + other)
+    for number, row in enumerate(rows):
+        row["artist"] = 4 if number < count else 22
+        if number < count and number not in usable:
+            row["image"] = {"bytes": b"words", "path": None}
+    write_shard(table / "a.parquet", rows)
+
+
+@pytest.mark.parametrize(("count", "usable"), [(5, [1, 3]), (100, [7, 8, 99]), (300, [250])], ids=str)
+def test_the_draw_goes_on_while_a_class_is_short(tmp_path: Path, count: int, usable: list[int]) -> None:
+    write_broken(tmp_path, count, usable)
+    said: list[str] = []
+    (places,) = draw(tmp_path, said).values()
+    assert sorted(place.row for place in places) == usable
+    assert f"{tmp_path}: fewer than 4 usable pictures: claude-monet ({len(usable)} of {count})." in said
+    assert sum("is no usable picture" in line for line in said) == min(12, count - len(usable))
+    if count > 12 + len(usable):
+        assert f"{tmp_path}: {count - len(usable) - 12} more pictures that cannot be used: passed over." in said
+
+
+def test_the_draw_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "SPARE", 20)
+    write_broken(tmp_path, 100, [])
+    with pytest.raises(RequestError, match=r'No picture of "claude-monet" .* can be used \(0 of 24\): leave'):
         draw(tmp_path)
+
+
+def test_a_class_of_broken_pictures_is_refused_where_it_was_asked_for(tmp_path: Path) -> None:
+    write_broken(tmp_path, 6, [], other=6)
+    with pytest.raises(RequestError, match=r'No picture of "claude-monet" .* can be used \(0 of 6\): leave'):
+        draw(tmp_path, classes=["claude-monet", "vincent-van-gogh"])
+    said: list[str] = []
+    assert list(draw(tmp_path, said)) == ["vincent-van-gogh"]
+    assert f"{tmp_path}: left out, since no picture can be used: claude-monet (0 of 6)." in said
+    assert said[-1].endswith("1 style of 4 pictures by artist: vincent-van-gogh (6).")
+
+
+def test_tables_without_rows_or_classes_say_so(tmp_path: Path) -> None:
+    write_shard(tmp_path / "a.parquet", [])
+    with pytest.raises(RequestError, match="has no rows: name another"):
+        draw(tmp_path)
+    write_shard(tmp_path / "a.parquet", [{**row, "artist": None} for row in rows_of(0, 4)])
+    with pytest.raises(RequestError, match="no picture with a class of 'artist': name another column in `by`"):
+        draw(tmp_path)
+    pq.write_table(pa.table({"image": [painting(1)], "year": [1.5]}), tmp_path / "a.parquet")
+    with pytest.raises(RequestError, match="has double in the column 'year', and no classes: it has no columns of"):
+        draw(tmp_path, by="year")
+    pq.write_table(pa.table({"year": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(RequestError, match="has no binary column of pictures, only year: name files that have one"):
+        draw(tmp_path, by="year")
 
 
 def test_pictures_without_a_class_are_counted_and_passed_over(tmp_path: Path) -> None:
@@ -258,7 +316,7 @@ def test_pictures_without_a_class_are_counted_and_passed_over(tmp_path: Path) ->
     assert {name: sorted(row for _, row in pairs(places)) for name, places in draw(tmp_path, said).items()}.keys() == {
         "claude-monet"
     }
-    assert any("3 pictures have no artist" in line for line in said)
+    assert f"{tmp_path}: 3 pictures without artist: passed over." in said
 
 
 def columns() -> list[Any]:
@@ -312,11 +370,11 @@ def test_object_storage_gives_the_same_draw_and_is_not_asked_twice_for_a_picture
 ) -> None:
     fsspec.filesystem("s3").put(f"{table}/", f"{s3}/wikiart/data/", recursive=True)
     remote = TableSettings(table=f"{s3}/wikiart/data", by="style", where={"genre": ("portrait",)})
-    chosen = choose(remote, [].append)
+    chosen = draw_pictures(select(remote, [].append), [].append)
     local = draw(table, by="style", where={"genre": "portrait"})
     assert {name: pairs(places) for name, places in chosen.items()} == {name: pairs(p) for name, p in local.items()}
     uris = {place.uri for places in chosen.values() for place in places}
     assert unchanged_rows(uris) == uris
     assert rows.ROWS.read(chosen["Ukiyo_e"][0]) == rows.ROWS.read(local["Ukiyo_e"][0])
     monkeypatch.setattr(rows, "_read_rows", None)
-    assert choose(remote, [].append) == chosen
+    assert draw_pictures(select(remote, [].append), [].append) == chosen
