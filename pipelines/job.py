@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -86,6 +87,15 @@ class Job(BaseModel):
     )
     max_failed: float = Field(0.01, ge=0, le=1, description="Share of failed records above which a run exits 1.")
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of everything drawn; part of the dataset's identity.")
+
+    @field_validator("styles", mode="before")
+    @classmethod
+    def _are_of_a_known_kind(cls, value: object) -> object:
+        if isinstance(value, dict) and not value.keys() & {"table", "by"}:
+            raise ValueError(
+                "write a list, each style with a dash (`- name: ...`), or a folder, or a table (`table: ...`)"
+            )
+        return value
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, Self
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.encoders.clip_models import find_model
-from tasks.labelled.place import parse_place, unchanged_rows
+from tasks.labelled.place import MARK, parse_place, unchanged_rows
 from tasks.labelled.rows import ROWS
 from tasks.methods.settings import MethodSettings
 from tasks.records import ImageError, RequestError
@@ -233,8 +234,15 @@ def read_reference(uri: str, style: str) -> bytes:
         return ROWS.read(place) if place else bytes(filesystem.cat_file(path))
     except ImageError as error:
         raise RequestError(f"Style {style!r}: {uri} is no usable picture ({error}): name another.") from error
+    except pa.ArrowInvalid as error:
+        raise RequestError(
+            f"Style {style!r}: {uri} names a row, and the file is no Parquet file that is whole."
+        ) from error
     except storage_errors(filesystem) as error:
-        raise RequestError(f"Style {style!r}: the picture {uri} cannot be read; check its path.") from error
+        todo = (
+            f"a row is written FILE.parquet{MARK}12, counted from 0" if MARK in uri and not place else "check its path"
+        )
+        raise RequestError(f"Style {style!r}: the picture {uri} cannot be read; {todo}.") from error
 
 
 def _plan_reference(reference: ReferenceSettings, total: float, style: str) -> PlannedReference:

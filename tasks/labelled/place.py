@@ -43,6 +43,8 @@ def parse_place(uri: str) -> RowPlace | None:
     if not mark or not file or not (row.isascii() and row.isdigit()):
         return None
     named = parse_qs(options)
+    if not named.keys() <= {"image", "version"}:
+        return None
     return RowPlace(file, int(row), _last(named.get("image")), _last(named.get("version")) or "")
 
 

@@ -14,8 +14,10 @@ from tasks.methods.settings import MethodSettings
 NAME_FIELDS = ("class", "file", "row")
 
 
-def _as_text(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def _as_text(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"write the name in quotes: without them YAML reads {value!r}, which is no word")
+    return str(value)
 
 
 def _as_list(value: object) -> object:

@@ -55,7 +55,10 @@ def test_a_place_survives_its_uri(place: RowPlace) -> None:
     assert parse_place(place.uri) == place
 
 
-@pytest.mark.parametrize("uri", ["a.jpg", "a.parquet", "a#row=.jpg", "a.parquet#row=-1", "#row=1", "a.parquet#row=²"])
+@pytest.mark.parametrize(
+    "uri",
+    ["a.jpg", "a.parquet", "a#row=.jpg", "a.parquet#row=-1", "#row=1", "a.parquet#row=²", "a.parquet#row=1&imgae=scan"],
+)
 def test_other_paths_are_of_files(uri: str) -> None:
     assert parse_place(uri) is None
 
@@ -75,12 +78,20 @@ def test_a_style_may_name_a_row(shard: Path, row: int) -> None:
     [
         ("#row=20", "the row is not there"),
         ("#row=0&image=scan", "no picture column 'scan'"),
-        (".gone#row=0", "cannot be"),
+        (".gone#row=0", r"the picture .* cannot be read; check its path\."),
+        ("#row=-1", r"cannot be read; a row is written FILE\.parquet#row=12, counted from 0\."),
+        ("#row=3&imgae=image", "cannot be read; a row is written"),
     ],
 )
 def test_a_row_that_cannot_be_had_is_refused_in_a_sentence(shard: Path, uri: str, reason: str) -> None:
     with pytest.raises(RequestError, match=reason):
         read_reference(f"{shard}{uri}", "monet")
+
+
+def test_a_row_of_what_is_no_parquet_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(painting(1))
+    with pytest.raises(RequestError, match=r"'monet': .*a\.jpg#row=1 names a row, and the file is no Parquet file"):
+        read_reference(f"{tmp_path}/a.jpg#row=1", "monet")
 
 
 def test_pictures_may_lie_beside_the_table_and_nowhere_else(tmp_path: Path) -> None:
