@@ -5,6 +5,7 @@ Dimension key: H height, W width, C channels (RGB).
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from tasks.images.encoding import encode
 from tasks.images.settings import ImageSettings
+from tasks.labelled.place import MARK, parse_place
 from tasks.records import ImageError, RequestError
 from tasks.report.model import StyleReference
 from tasks.report.thumbnails import thumbnail
@@ -39,7 +41,9 @@ def _show(reference: PlannedReference, style: str, painted: bytes | None) -> Sty
         picture = thumbnail(read_reference(reference.image, style), SIDE)
     except (RequestError, ImageError):
         picture = None
-    return StyleReference(reference.weight, image=picture)
+    place = parse_place(reference.image)
+    where = f"{posixpath.basename(place.file)}{MARK}{place.row}" if place else ""
+    return StyleReference(reference.weight, image=picture, place=where)
 
 
 def _painted(style: PlannedStyle, store: RepresentationStore) -> dict[int, bytes]:

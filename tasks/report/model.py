@@ -26,13 +26,15 @@ class ScoreSummary:
 class StyleReference:
     """What a style is made of: a picture, or a text with the picture that was painted for it, if one was.
 
-    `weight` is its share of the style, 0 to 1. A picture that is gone is None beside an empty text. Of a composite
-    style `share` is the mean part of the pictures that it has, and `direction` its own part's mean score along it.
+    `weight` is its share of the style, 0 to 1. A picture that is gone is None beside an empty text; one of a table has
+    its file and row as `place`. Of a composite style `share` is the mean part of the pictures that it has, and
+    `direction` its own part's mean score along it.
     """
 
     weight: float = 1.0
     text: str = ""
     image: bytes | None = None
+    place: str = ""
     painted: bytes | None = None
     share: float | None = None
     direction: float | None = None

@@ -15,6 +15,7 @@ from tasks.store import RepresentationStore
 from tasks.styles import PlannedReference, PlannedStyle
 from tests.tasks.dataset.making import planned_style
 from tests.tasks.gallery.making import draw
+from tests.tasks.labelled.making import rows_of, write_shard
 
 
 @pytest.fixture
@@ -80,6 +81,15 @@ def test_what_is_gone_is_left_out(store: RepresentationStore, tmp_path: Path) ->
     shown = show_references(style_of(*references, PlannedReference(text="ink", weight=1 / 3)), store)
     assert [one.text for one in shown] == ["", "", "ink"]
     assert all(one.image is None and one.painted is None for one in shown)
+
+
+def test_a_picture_of_a_table_is_shown_with_its_file_and_row(store: RepresentationStore, tmp_path: Path) -> None:
+    write_shard(tmp_path / "train-00000-of-00072.parquet", rows_of(0, 16))
+    rows = [f"{tmp_path}/train-00000-of-00072.parquet#row={row}&version=0a1b" for row in (15, 16)]
+    shown = show_references(style_of(*(PlannedReference(image=row, sha256="unread") for row in rows)), store)
+    assert [one.place for one in shown] == [f"train-00000-of-00072.parquet#row={row}" for row in (15, 16)]
+    assert size_of(shown[0].image) == (40, 30)
+    assert shown[1].image is None
 
 
 def test_a_damaged_representation_is_no_hindrance(store: RepresentationStore) -> None:

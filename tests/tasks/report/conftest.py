@@ -82,7 +82,7 @@ def _report(text: str, picture: bytes) -> ReportData:
     spread = np.random.default_rng(1).normal(0.25, 0.03, 500)
     scores = {"clip_text": summarize(spread), "clip_image": summarize([0.7, 0.71])}
     references = [
-        StyleReference(0.6, image=picture),
+        StyleReference(0.6, image=picture, place=f"{text}.parquet#row=3"),
         StyleReference(0.3, text=text, painted=picture),
         StyleReference(0.1),
     ]

@@ -249,6 +249,13 @@ def test_a_style_that_is_a_text_shows_its_words_and_what_was_painted(picture: by
     assert [image["alt"] for image in page.of("img")] == ["painted for the text gold leaf"]
 
 
+def test_pictures_of_tables_are_named_by_file_and_row(picture: bytes) -> None:
+    rows = [StyleReference(image=picture, place=f"train-00003-of-00072.parquet#row={row}") for row in (7, 8)]
+    styles = [StyleSummary("one", "adain", references=rows[:1]), StyleSummary("two", "adain", references=rows)]
+    page = Reader(render_report(replace(empty(), styles=styles)))
+    assert [page.text.count(row.place) for row in rows] == [2, 1]
+
+
 def test_the_same_values_give_the_same_page(report: ReportData) -> None:
     assert render_report(report) == render_report(replace(report))
 
