@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tasks.corpus import open_corpus
@@ -11,7 +11,7 @@ from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.identity import DatasetIdentity, check_identity
 from tasks.encoders.clip_models import find_model
 from tasks.expansion import StyleSource, expand_styles, has_table, list_styles
-from tasks.images.decoding import decode
+from tasks.images.decoding import decode, decode_levels
 from tasks.images.settings import ImageSettings
 from tasks.labelled.rows import ROWS
 from tasks.labelled.settings import TableSettings
@@ -41,17 +41,17 @@ def prepare_styles(
     _check_methods(styles, default)
     if output is not None and has_table(styles):
         ROWS.remember(planned_pictures(read_chain(Folder(output))))
-    return tuple(plan_style(style, default) for style in expand_styles(styles, say, keep))
+    planned = tuple(plan_style(style, default) for style in expand_styles(styles, say, keep))
+    _check_masks(planned)
+    return planned
 
 
 def check_pictures(styles: Sequence[PlannedStyle], store: RepresentationStore) -> None:
     """Decode the pictures of styles that are still to be represented. Raises RequestError naming the style."""
     for style in missing_styles(styles, store):
         for reference in style.references:
-            for path in reference.pictures():
-                known = ROWS.checked(path)
-                if known is None or known.sha256 is None:
-                    _check_picture(style.name, path)
+            if reference.image is not None:
+                _check_picture(style.name, reference.image)
 
 
 def missing_styles(styles: Sequence[PlannedStyle], store: RepresentationStore) -> list[PlannedStyle]:
@@ -119,8 +119,19 @@ def _check_texts(what: str, has_text: bool, method: MethodSettings) -> None:
         find_model(texts.clip)
 
 
-def _check_picture(style: str, uri: str) -> None:
+def _check_masks(styles: Sequence[PlannedStyle]) -> None:
+    """Decode the masks of references. They are in no representation: every run of a style reads them again."""
+    for style in styles:
+        for reference in style.references:
+            if isinstance(reference.mask, str):
+                _check_picture(style.name, reference.mask, decode_levels)
+
+
+def _check_picture(style: str, uri: str, read: Callable[[bytes], object] = decode) -> None:
+    known = ROWS.checked(uri)
+    if known is not None and known.sha256 is not None:
+        return
     try:
-        decode(read_reference(uri, style))
+        read(read_reference(uri, style))
     except ImageError as error:
         raise RequestError(f"Style {style!r}: {uri} is no usable picture ({error}): replace it.") from error

@@ -100,9 +100,13 @@ def make_plan(output: str, wanted: Wanted, actors: PoolOnDemand, shard_images: i
 
 @task(cache_policy=NO_CACHE, task_run_name="plan a retry")
 def make_retry(output: str, actors: PoolOnDemand) -> Plan | None:
-    """Freeze the failed pairs as a plan of their own; None where nothing had failed."""
+    """Freeze the failed pairs as a plan of their own; None where nothing had failed.
+
+    Raises RequestError where their styles have changed.
+    """
 
     def size(plan: Plan) -> ShardSize:
+        check_unchanged(plan.styles)  # while it can still be left alone
         share = actors.share
         return shard_size(plan.images, plan.styles, "auto", share.device, share.actors)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, Self
 
 import pyarrow as pa
@@ -19,8 +19,10 @@ from tasks.records import ImageError, RequestError
 from tasks.regions.settings import RegionSettings
 from tasks.samples.photographs import neutral_digest
 from tasks.storage import open_filesystem, storage_errors
+from tasks.weights.references import digest
 
 MAX_NAME = 200
+ROW_FORM = f"a row is written FILE.parquet{MARK}12, counted from 0, and &image=COLUMN behind it where there are several"
 
 
 class GridCell(BaseModel):
@@ -157,16 +159,17 @@ def plan_style(style: StyleSettings, default: MethodSettings) -> PlannedStyle:
     The style digest covers all that changes pixels; the representation key only what `represent` reads.
     Raises RequestError where a picture or the weights cannot be read.
     """
-    method = style.method or default
+    texts = [reference.text for reference in style.references if reference.text is not None]
+    method = (style.method or default).for_texts(texts)
     total = sum(reference.weight for reference in style.references)
     references = tuple(_plan_reference(reference, total, style.name) for reference in style.references)
     weights = _weights_digest(method)
-    texts = _texts_digest(method) if any(reference.text for reference in references) else None
+    texts_digest = _texts_digest(method) if texts else None
     what: dict[str, Any] = {
         "method": method.name,
         "version": method.version,
         "weights": weights,
-    } | ({"texts": texts} if texts else {})
+    } | ({"texts": texts_digest} if texts_digest else {})
     # Wherever references count, what is computed from them is the same, once it keeps them apart.
     represented = what | {"references": [reference.identity() for reference in references]}
     represented |= {"composite": True} if is_composite(style) else {}
@@ -178,7 +181,7 @@ def plan_style(style: StyleSettings, default: MethodSettings) -> PlannedStyle:
         method=method,
         version=method.version,
         weights_digest=weights,
-        texts_digest=texts,
+        texts_digest=texts_digest,
         regions=style.regions,
         digest=_digest({**placed, "settings": method.pixel_settings()}),
         representation=_digest({**represented, "settings": method.represent_settings()}),
@@ -193,16 +196,16 @@ def is_composite(style: StyleSettings | PlannedStyle) -> bool:
 def check_unchanged(styles: Collection[PlannedStyle]) -> None:
     """Raise RequestError where a planned style is no more what it was: by its method's code, weights or pictures.
 
-    To be asked before an open plan is gone on with, whose records would name digests that are not theirs. A
-    picture that is gone is no change: its representation may be stored, and if not, its absence will tell.
+    To be asked before a plan is gone on with, whose records would name digests that are not theirs. A picture that is
+    gone is no change: its representation may be stored, and if not, its absence will tell. A mask must be there.
     """
     unchanged = unchanged_rows({path for style in styles for path in style.pictures()})
     for style in styles:
         change = _find_change(style, unchanged)
         if change is not None:
             raise RequestError(
-                f"Style {style.name!r} was planned with {change}, which has changed since: put it back, or "
-                "`atelier abandon` the open plan."
+                f"Style {style.name!r} was planned with {change}, which has changed since: put it back; an "
+                "open plan can be given up, too (`atelier abandon`)."
             )
 
 
@@ -212,9 +215,10 @@ def _find_change(style: PlannedStyle, unchanged_rows: Collection[str]) -> str | 
     if _weights_digest(style.method) != style.weights_digest:
         return "a weights file"
     if style.texts_digest and _texts_digest(style.method) != style.texts_digest:
-        return "the CLIP that reads its texts"
+        return "the CLIP that reads its texts, or what stands ready for them,"
+    masks = {reference.mask for reference in style.references}
     for path, digest in style.pictures().items():
-        with suppress(RequestError):
+        with nullcontext() if path in masks else suppress(RequestError):
             if path not in unchanged_rows and hashlib.sha256(read_reference(path, style.name)).hexdigest() != digest:
                 return f"the picture {path}"
     return None
@@ -235,13 +239,12 @@ def read_reference(uri: str, style: str) -> bytes:
     except ImageError as error:
         raise RequestError(f"Style {style!r}: {uri} is no usable picture ({error}): name another.") from error
     except pa.ArrowInvalid as error:
+        file, _, row = uri.partition("&")[0].rpartition(MARK)
         raise RequestError(
-            f"Style {style!r}: {uri} names a row, and the file is no Parquet file that is whole."
+            f"Style {style!r}: {file} has no row {row}: it is no Parquet file, or a damaged one."
         ) from error
     except storage_errors(filesystem) as error:
-        todo = (
-            f"a row is written FILE.parquet{MARK}12, counted from 0" if MARK in uri and not place else "check its path"
-        )
+        todo = "check its path" if place or MARK not in uri else ROW_FORM
         raise RequestError(f"Style {style!r}: the picture {uri} cannot be read; {todo}.") from error
 
 
@@ -270,12 +273,13 @@ def _weights_digest(method: MethodSettings) -> str:
 
 
 def _texts_digest(method: MethodSettings) -> str | None:
-    """Of what makes pictures of texts: the model's own digest in the place of its name."""
-    settings = method.text_settings()
-    if settings is None:
-        return None
-    what = settings.model_dump(mode="json", exclude={"clip"})
-    return _digest({"settings": what, "clip": find_model(settings.clip).digest(), "neutral": neutral_digest()})
+    """Of what makes something of texts: the model's own digest in the place of its name; and of what stands ready."""
+    settings, ready = method.text_settings(), {text: digest(r) for text, r in method.text_weights().items()}
+    what: dict[str, Any] = {"ready": ready} if ready else {}
+    if settings is not None:
+        clip = {"clip": find_model(settings.clip).digest(), "neutral": neutral_digest()}
+        what |= {"settings": settings.model_dump(mode="json", exclude={"clip"}), **clip}
+    return _digest(what) if what else None
 
 
 def _digest(value: Any) -> str:

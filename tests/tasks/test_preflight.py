@@ -131,6 +131,16 @@ def test_an_undecodable_picture_is_refused_only_while_its_representation_is_miss
     check_pictures(planned, store)
 
 
+def test_an_undecodable_mask_of_a_reference_is_refused_always(art: Path) -> None:
+    """Whatever is represented: a mask is in no representation."""
+    (art / "shape.png").write_bytes(b"no picture")
+    wave, masks = str(art / "wave.jpg"), (str(art / "Night.PNG"), str(art / "shape.png"))
+    styles = [StyleSettings(name=m, references=(ReferenceSettings(image=wave, mask=m),)) for m in masks]
+    with pytest.raises(RequestError, match=r"Style '.*shape.png': .*shape.png is no usable picture"):
+        prepare_styles(styles, AdainSettings())
+    prepare_styles(styles[:1], AdainSettings())
+
+
 def test_styles_that_share_a_representation_are_represented_once(art: Path, tmp_path: Path) -> None:
     picture = ReferenceSettings(image=str(art / "wave.jpg"))
     faint = StyleSettings(name="faint", references=(picture,), method=AdainSettings(strength=0.5))

@@ -210,7 +210,10 @@ def test_a_mask_is_part_of_a_style_wherever_it_lies(folder: Path) -> None:
     assert freeze(folder, {"image": "wave.png", "mask": str(folder / "copy.png")}).digest == left.digest
     check_unchanged([left])
     (folder / "left.png").write_bytes(b"another shape")
-    with pytest.raises(RequestError, match=r"left\.png"):
+    with pytest.raises(RequestError, match=r"left\.png, which has changed"):
+        check_unchanged([left])
+    (folder / "left.png").unlink()  # it is in no representation: nothing can be made without it
+    with pytest.raises(RequestError, match=r"left\.png cannot be read"):
         check_unchanged([left])
 
 
