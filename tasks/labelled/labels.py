@@ -45,10 +45,11 @@ class Found:
     """What a table was found to hold, of the pictures that `where` lets through.
 
     `counts` and `ranked` are by class; `labels` holds the names known for each column, with or without pictures;
-    `unnamed` are columns of numbers that nobody names, so that the numbers are the names; `unlabelled` counts pictures
-    whose label is null, -1 or a number without a name.
+    `rows` counts all; `unnamed` are columns of numbers that nobody names, so that the numbers are the names;
+    `unlabelled` counts pictures whose label is null, -1 or a number without a name.
     """
 
+    rows: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     ranked: dict[str, list[Ranked]] = field(default_factory=dict)
     labels: dict[str, set[str]] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class Found:
 
     def add(self, other: Found, keep: int) -> None:
         """Take in what other rows hold; of each class at least the first `keep` in the draw, and not many more."""
+        self.rows += other.rows
         self.counts += other.counts
         self.unlabelled += other.unlabelled
         for name, ranked in other.ranked.items():
@@ -162,6 +164,7 @@ class LabelledTable:
         for column, values in self.settings.where.items():
             wanted_N &= columns[column].are_among(values)
         found = Found(
+            rows=len(by.codes_N),
             labels={column: set(one.names) for column, one in columns.items()},
             unlabelled=int((wanted_N & (by.codes_N < 0)).sum()),
         )

@@ -35,6 +35,8 @@ def select(settings: TableSettings, say: Say) -> Selected:
     """The classes that a job asks for; reads labels and no picture. Raises RequestError."""
     table = LabelledTable(settings)
     found = table.find()
+    if not found.rows:
+        raise RequestError(f"The table {table.uri} has no rows: name another.")
     for column in found.unnamed:
         say(f"{table.uri}: {column} has numbers without names: none are in the files, nor in {PLACES}.")
     names = _select(settings, table.uri, found, say)
@@ -91,8 +93,6 @@ def _check_not_empty(settings: TableSettings, uri: str, found: Found, names: Seq
         raise RequestError(
             f"The table {uri} has no picture of the {settings.by} {quote(empty)}{passed}: {loosen}leave that class out."
         )
-    if not names and not passed and not found.unlabelled:
-        raise RequestError(f"The table {uri} has no rows: name another.")
     if not names:
         todo = "loosen it" if passed else "name another column in `by`"
         raise RequestError(f"The table {uri} has no picture with a class of {settings.by!r}{passed}: {todo}.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Mapping, Sequence
+
+import yaml
 
 Say = Callable[[str], None]
 # Names shown in one sentence.
@@ -11,13 +13,13 @@ SHOWN = 12
 
 
 def quote(name: str) -> str:
-    """A name as it can be put into a job, whatever letters it holds: JSON's strings are YAML's, too."""
-    return json.dumps(name)
+    """A name as it can be put into a job, whatever letters it holds: in ASCII, on one line."""
+    return str(yaml.safe_dump(name, default_style='"', width=math.inf)).strip()
 
 
 def show(name: str) -> str:
     """A name as it is where anybody can read and type it, else quoted."""
-    return name if name.isascii() and name.isprintable() else quote(name)
+    return name if name.isascii() and name.isprintable() and name == name.strip() else quote(name)
 
 
 def list_names(names: Sequence[str], counts: Mapping[str, object]) -> str:
