@@ -35,7 +35,7 @@ def prepare_wanted(job: Job, keep: Folder | None = None) -> Wanted:
     check_clip(judge)
     corpus = settle_format(job.corpus, job.styles)
     ROWS.copies.look_in(Folder(job.store_uri))
-    styles = prepare_styles(job.styles, job.method, job.output, keep, say)
+    styles = prepare_styles(job.styles, job.method, job.output, keep, say, corpus.uri)
     return Wanted(corpus, job.images, job.seed, styles, job.store_uri, clip, judge)
 
 

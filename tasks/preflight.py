@@ -32,16 +32,17 @@ def prepare_styles(
     output: str | None = None,
     keep: Folder | None = None,
     say: Say = lambda _: None,
+    corpus: str | None = None,
 ) -> tuple[PlannedStyle, ...]:
     """Styles with their digests: weights resolve, pictures read, and each method can use what it is given.
 
     Pictures of tables are not read again where plans of the dataset at `output` chose them from the same files, and
-    are copied into `keep`.
+    are copied into `keep`. Folders of masks are told apart by their places beside the `corpus`.
     """
     _check_methods(styles, default)
     if output is not None and has_table(styles):
         ROWS.remember(planned_pictures(read_chain(Folder(output))))
-    planned = tuple(plan_style(style, default) for style in expand_styles(styles, say, keep))
+    planned = tuple(plan_style(style, default, corpus) for style in expand_styles(styles, say, keep))
     _check_masks(planned)
     return planned
 

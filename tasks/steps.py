@@ -67,7 +67,7 @@ def preflight(
     check_clip(scores.clip)
     check_clip(scores.judge)
     settled = settle_format(corpus, styles)
-    prepared = _prepare(styles, method, store, output)
+    prepared = _prepare(styles, method, store, output, corpus=settled.uri)
     return Wanted(settled, images, seed, prepared, store, scores.clip, scores.judge)
 
 
@@ -168,10 +168,15 @@ class WaveWork:
 
 
 def _prepare(
-    styles: StyleSource, method: MethodSettings, store: str, output: str, say: Say = lambda _: None
+    styles: StyleSource,
+    method: MethodSettings,
+    store: str,
+    output: str,
+    say: Say = lambda _: None,
+    corpus: str | None = None,
 ) -> tuple[PlannedStyle, ...]:
     representations = RepresentationStore(store)
-    prepared = prepare_styles(styles, method, output, representations.folder, say)
+    prepared = prepare_styles(styles, method, output, representations.folder, say, corpus)
     check_pictures(prepared, representations)
     return prepared
 

@@ -45,6 +45,12 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
     return filesystem, path.rstrip("/") or "/"
 
 
+def path_from(base: str, uri: str) -> str | None:
+    """The path that leads from one URI to another, such as `../masks`; None where they lie on different stores."""
+    (here, start), (there, path) = open_filesystem(base), open_filesystem(uri)
+    return posixpath.relpath(path, start) if here == there else None
+
+
 def storage_errors(filesystem: Any) -> tuple[type[Exception], ...]:
     """What a filesystem raises when it fails; S3 has its own for missing credentials and wrong endpoints."""
     if not _is_s3(filesystem):

@@ -153,10 +153,11 @@ class PlannedStyle(BaseModel):
         return _digest([self.method.name, self.method.encode_settings(), self.weights_digest])
 
 
-def plan_style(style: StyleSettings, default: MethodSettings) -> PlannedStyle:
+def plan_style(style: StyleSettings, default: MethodSettings, corpus: str | None = None) -> PlannedStyle:
     """Freeze a style: read its pictures, digest its references, settings and weights.
 
-    The style digest covers all that changes pixels; the representation key only what `represent` reads.
+    The style digest covers all that changes pixels; the representation key only what `represent` reads. A folder of
+    masks is what it is by its place beside the `corpus`.
     Raises RequestError where a picture or the weights cannot be read.
     """
     texts = [reference.text for reference in style.references if reference.text is not None]
@@ -174,7 +175,7 @@ def plan_style(style: StyleSettings, default: MethodSettings) -> PlannedStyle:
     represented = what | {"references": [reference.identity() for reference in references]}
     represented |= {"composite": True} if is_composite(style) else {}
     placed = what | {"references": [reference.placed_identity() for reference in references]}
-    placed |= {"regions": style.regions.identity()} if style.regions else {}
+    placed |= {"regions": style.regions.identity(corpus)} if style.regions else {}
     return PlannedStyle(
         name=style.name,
         references=references,

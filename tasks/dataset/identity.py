@@ -71,13 +71,19 @@ def check_style_names(owned: Iterable[PlannedStyle], styles: Iterable[PlannedSty
             raise RequestError(f"Styles {other!r} and {style.name!r} are the same: remove one.")
         if digests.get(style.name, style.digest) != style.digest:
             raise RequestError(
-                f"Style {style.name!r} is in the dataset with other references, settings or weights: rename it."
+                f"Style {style.name!r} is in the dataset with other references, settings, weights or regions (a folder "
+                "of masks goes by its path from the corpus): rename it."
             )
         if names.get(style.digest, style.name) != style.name:
             raise RequestError(
-                f"Style {style.name!r} is in the dataset as {names[style.digest]!r}: give it that name again."
+                f"Style {style.name!r} is in the dataset as {names[style.digest]!r}: give it that name again"
+                f"{', or put masks that have changed into a folder of another name' if _reads_masks(style) else ''}."
             )
         ours[style.name] = style.digest
+
+
+def _reads_masks(style: PlannedStyle) -> bool:
+    return style.regions is not None and style.regions.reads_masks
 
 
 def _brief(value: object) -> str:

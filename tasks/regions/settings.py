@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tasks.storage import path_from
 
 BESIDE = "beside"
 SEAM = 0.05  # of the shorter side; between drawn shapes
@@ -104,9 +105,9 @@ class RegionSettings(BaseModel):
             return self
         return self.model_copy(update={"masks": resolve(self.masks)})
 
-    def identity(self) -> dict[str, Any]:
-        """What the layout is, wherever it lies: of a folder of masks its own name, so that data may move."""
+    def identity(self, corpus: str | None) -> dict[str, Any]:
+        """What the layout is: of a folder of masks the path from the corpus to it, so that both may move together."""
         what = self.model_dump(mode="json", exclude_defaults=True, exclude={"feather"}) | {"feather": self.seam}
-        if self.masks is not None:
-            what["masks"] = posixpath.basename(self.masks.rstrip("/"))
+        if self.masks is not None and self.masks != BESIDE and corpus is not None:
+            what["masks"] = path_from(corpus, self.masks) or self.masks
         return what

@@ -227,10 +227,10 @@ def test_a_cell_of_a_grid_is_part_of_a_style(folder: Path) -> None:
         )
 
 
-def lay_out(folder: Path, **regions: Any) -> PlannedStyle:
+def lay_out(folder: Path, corpus: str = "/one/photos", **regions: Any) -> PlannedStyle:
     references = [{"image": str(folder / name)} for name in ("wave.png", "ink.png")]
     style = StyleSettings.model_validate({"name": "both", "references": references, "regions": regions})
-    return plan_style(style, AdainSettings(weights=str(folder / "weights-1.safetensors")))
+    return plan_style(style, AdainSettings(weights=str(folder / "weights-1.safetensors")), corpus)
 
 
 def test_a_layout_is_part_of_a_style_and_not_of_its_representation(folder: Path) -> None:
@@ -246,17 +246,27 @@ def test_a_layout_is_part_of_a_style_and_not_of_its_representation(folder: Path)
         {"masks": "beside"},
         {"masks": "/one/skies"},
         {"masks": "/one/people"},
+        {"masks": "/one/again/skies"},
+        {"masks": "s3://one/skies"},
         {"masks": "beside", "labels": [7]},
         {"column": "mask"},
     ]
     styles = [lay_out(folder, **layout) for layout in layouts]
     assert len({style.digest for style in styles}) == len(styles)
     assert len({style.representation for style in styles}) == 1
-    assert lay_out(folder, masks="/another/skies/").digest == styles[9].digest  # data may move
     assert lay_out(folder, grid=(2, 2), feather=0.05).digest == styles[0].digest
-    again = PlannedStyle.model_validate_json(styles[11].model_dump_json())
-    assert again == styles[11]
-    assert again.is_composite
+    for style in styles:
+        again = PlannedStyle.model_validate_json(style.model_dump_json())
+        assert again == style
+        assert again.is_composite
+
+
+def test_a_folder_of_masks_may_move_with_its_corpus_and_not_without(folder: Path) -> None:
+    style = lay_out(folder, "/one/photos", masks="/one/skies")
+    for moved in ("/other/place", "memory://elsewhere"):
+        assert lay_out(folder, f"{moved}/pictures", masks=f"{moved}/skies/").digest == style.digest
+    for corpus, masks in (("/one/photos", "/other/skies"), ("/one/deep/photos", "/one/skies"), ("s3://p", "/s")):
+        assert lay_out(folder, corpus, masks=masks).digest != style.digest
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tasks.dataset.identity import DatasetIdentity, check_identity, check_style_
 from tasks.images.settings import ImageSettings
 from tasks.plan import Wanted
 from tasks.records import RequestError
+from tasks.regions.settings import RegionSettings
 from tasks.storage import Folder
 from tests.tasks.dataset.making import plan, planned_style, styles, wanted, write_photos
 
@@ -68,6 +69,17 @@ def test_a_name_stands_for_one_style_for_ever(dataset: Folder, photos: Path) -> 
 def test_a_style_has_one_name_for_ever(dataset: Folder, photos: Path) -> None:
     with pytest.raises(RequestError, match="'surf' is in the dataset as 'wave'"):
         plan(dataset, wanted(photos, [planned_style("surf", "wave")]))
+
+
+def test_masks_that_have_changed_need_a_folder_of_another_name() -> None:
+    first, again = (
+        planned_style(name, "both").model_copy(update={"regions": RegionSettings(masks="/masks")}) for name in "ab"
+    )
+    with pytest.raises(RequestError, match="give it that name again, or put masks that have changed into a folder of"):
+        check_style_names([first], [again])
+    moved = first.model_copy(update={"digest": "of another folder"})
+    with pytest.raises(RequestError, match=r"regions \(a folder of masks goes by its path from the corpus\): rename"):
+        check_style_names([first], [moved])
 
 
 def test_two_equal_styles_and_two_equal_names_are_refused() -> None:
