@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,6 +20,10 @@ SUFFIXES = frozenset(
 
 # `photo.mask.png` beside `photo.jpg` is that picture's mask, and no content.
 MARK = ".mask"
+
+# Paths are guessed (of masks) or written in tables, too: they may lead through a file, to a folder, round in a circle.
+NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP)
 
 CHANGED = "the file has changed since it was planned: run the job again, with `on_change: version` in its corpus"
 
@@ -76,7 +81,9 @@ def read_picture_file(root: Root, path: str, size: int) -> tuple[bytes | None, I
         return None, ImageError("too_large", f"the file is larger than {MAX_BYTES} bytes")
     try:
         return bytes(root.filesystem.cat_file(root.within(path))), None
-    except FileNotFoundError:
-        return None, ImageError("missing", "the file is not there")
     except PermissionError:
         return None, ImageError("missing", "the file may not be read")
+    except OSError as error:
+        if not isinstance(error, NO_FILE) and error.errno not in NO_NAME:
+            raise
+        return None, ImageError("missing", "the file is not there")

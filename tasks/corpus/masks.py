@@ -12,12 +12,13 @@ from tasks.corpus.listing import Root
 from tasks.corpus.parquet import ParquetCorpus, is_picture_type
 from tasks.records import ImageError, RequestError
 from tasks.regions.settings import BESIDE, RegionSettings
-from tasks.storage import open_filesystem, storage_errors
+from tasks.storage import open_filesystem, path_from, storage_errors
 
 ReadMask = Callable[[Entry], bytes]
 
 # Tried in this order: most masks are PNG, and each try that fails is a request to a store.
-TRIED = (".png", *sorted(SUFFIXES - {".png"}))
+_IN_SMALL = (".png", *sorted(SUFFIXES - {".png"}))
+TRIED = (*_IN_SMALL, *(suffix.upper() for suffix in _IN_SMALL))
 
 
 def open_masks(layout: RegionSettings, corpus: Corpus) -> ReadMask:
@@ -62,11 +63,9 @@ def _in_folder(root: Root, mark: str) -> ReadMask:
     def read(entry: Entry) -> bytes:
         stem = f"{_stem(entry.content_id)}{mark}"
         for suffix in TRIED:
-            data, error = read_picture_file(root, f"{stem}{suffix}", 0)
+            data, _ = read_picture_file(root, f"{stem}{suffix}", 0)
             if data is not None:
                 return data
-            if error is not None and error.reason != "missing":
-                raise error
         raise ImageError("mask_missing", f"there is no mask {stem}.png, nor with another picture's suffix")
 
     return read
@@ -95,7 +94,7 @@ def _check_folder(style: str, uri: str, corpus: Corpus) -> None:
         raise RequestError(f"Style {style!r}: the folder of masks {uri} cannot be read; check it.") from error
     if not is_there:
         raise RequestError(f"Style {style!r}: the folder of masks {uri} does not exist: check the path.")
-    if isinstance(corpus, FolderCorpus) and f"{uri.rstrip('/')}/".startswith(f"{corpus.uri.rstrip('/')}/"):
+    if isinstance(corpus, FolderCorpus) and (path_from(corpus.uri, uri) or "..").split("/")[0] != "..":
         raise RequestError(
             f"Style {style!r}: the folder of masks {uri} lies in the corpus, so that masks would be stylized: "
             "move it out, or name them photo.mask.png and write `masks: beside`."

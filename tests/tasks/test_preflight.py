@@ -86,6 +86,7 @@ def test_regions_are_refused_by_a_method_that_styles_a_picture_as_a_whole(monkey
     [
         ({"masks": "nowhere"}, "photos", r"folder of masks .*nowhere does not exist"),
         ({"masks": "photos/masks"}, "photos", r"lies in the corpus"),
+        ({"masks": "file://photos/../photos/masks/"}, "photos", r"lies in the corpus"),
         ({"masks": "beside"}, "table", r"masks lie beside pictures in a folder"),
         ({"column": "shape"}, "table", r"no column of masks 'shape'; .*: mask, width"),
         ({"column": "width"}, "table", r"the column 'width' holds no pictures"),
@@ -102,7 +103,8 @@ def test_masks_that_the_corpus_cannot_have_are_refused(
     columns = {"image": [{"bytes": b"", "path": ""}], "mask": [b""], "width": [3]}
     pq.write_table(pa.table(columns), tmp_path / "table/a.parquet")
     if "masks" in regions and regions["masks"] != "beside":
-        regions = {"masks": str(tmp_path / regions["masks"])}
+        scheme, _, place = regions["masks"].rpartition("//")
+        regions = {"masks": f"{scheme}//{tmp_path}/{place}" if scheme else f"{tmp_path}/{place}"}
     pictures = tuple(ReferenceSettings(image=str(art / name)) for name in ("wave.jpg", "Night.PNG"))
     both = StyleSettings(name="both", references=pictures, regions=RegionSettings(**regions))
     styles = prepare_styles([both], AdainSettings())
