@@ -122,16 +122,17 @@ def read_picture(data: bytes, settings: ImageSettings) -> Picture:
 
 
 def decode_levels(data: bytes, indices: bool = False) -> Pixels:
-    """Decode a picture to grey levels at its own size, upright: uint8 HW.
+    """Decode a picture to grey levels at its own size, upright, what is transparent as black: uint8 HW.
 
-    With `indices` a picture with a palette gives its entries' numbers, as label maps have them. Raises as `decode`.
+    With `indices` numbers stay numbers, as label maps have them: those of a palette's entries, and those of 16 or 32
+    bits, where none is above 255 (else ImageError `large_labels`). Raises as `decode`.
     """
     image = _open(data)
     orientation = _orientation(image)
     _load(image)
     if image.format == "TIFF":
         orientation = 1
-    grey = image if indices and image.mode == "P" else _to_rgb(image).convert("L")
+    grey = _to_numbers(image) if indices else _to_rgb(image, "black").convert("L")
     if orientation in _TRANSPOSITIONS:
         grey = grey.transpose(_TRANSPOSITIONS[orientation])
     return np.array(grey)
@@ -174,7 +175,17 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_numbers(image: Image.Image) -> Image.Image:
+    """The pixels of a label map."""
+    if not image.mode.startswith("I"):
+        return image if image.mode == "P" else _to_rgb(image, "black").convert("L")
+    values_HW = np.asarray(image)
+    if values_HW.min() < 0 or values_HW.max() > 255:
+        raise ImageError("large_labels", "it has values outside 0 to 255, which no label can name")
+    return Image.fromarray(values_HW.astype(np.uint8))
+
+
+def _to_rgb(image: Image.Image, ground: str = "white") -> Image.Image:
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
     if image.mode == "F" or image.mode.startswith("I"):
@@ -185,7 +196,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         translucent = image.convert("RGBA")
     except _DAMAGE as error:
         raise ImageError("unsupported_format", f"pixels of the kind {image.mode} have no RGB form") from error
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), translucent).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", image.size, ground), translucent).convert("RGB")
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:

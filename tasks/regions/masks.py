@@ -17,21 +17,36 @@ from tasks.records import ImageError
 from tasks.regions.settings import RegionSettings
 from tasks.regions.shares import from_labels
 
+ALIKE = 0.04  # how far a mask's proportions may be from its picture's; sizes that networks round to stay well below
+
 
 def read_map(data: bytes, layout: RegionSettings, picture: Picture, images: ImageSettings) -> Pixels:
     """A mask as a map of levels over its content, uint8 HW: stretched, cut and filled as the content was.
 
-    Raises ImageError, its reason that of the picture after `mask_`: `mask_empty_file`, `mask_not_an_image`, ...
+    Raises ImageError: `mask_shape`, or the reason of the picture after `mask_`, such as `mask_empty_file`.
     """
     try:
         levels_HW = decode_levels(data, indices=layout.labels is not None)
     except ImageError as error:
         raise ImageError(f"mask_{error.reason}", f"the mask cannot be used: {error}") from error
+    height, width = levels_HW.shape
+    if not _is_alike(width, height, picture):
+        raise ImageError(
+            "mask_shape",
+            f"the mask is {width} x {height}, and the upright picture {picture.source_width} x "
+            f"{picture.source_height}: a mask is stretched over it, so their sides must be in one proportion",
+        )
     size = scaled_size(picture.source_width, picture.source_height, images)
     # Levels that are names of references must not be mixed; those of two references are shares.
     how = Image.Resampling.NEAREST if layout.labels is not None else Image.Resampling.BILINEAR
     resized_HW = np.asarray(Image.fromarray(levels_HW).resize(size, how))
     return shape(resized_HW[:, :, None], images)[:, :, 0].copy()
+
+
+def _is_alike(width: int, height: int, picture: Picture) -> bool:
+    """Whether a mask has the picture's proportions, to a pixel of its shorter side: small ones are rounded."""
+    across, down = width * picture.source_height, height * picture.source_width
+    return abs(across - down) <= max(picture.source_width, picture.source_height, ALIKE * across)
 
 
 def to_masks(map_HW: Tensor, layout: RegionSettings, references: int) -> Tensor:

@@ -33,8 +33,9 @@ class RegionSettings(BaseModel):
     masks: str | None = Field(
         None,
         min_length=1,
-        description="A mask for each content. `beside`: photo.mask.png beside photo.jpg. Else a folder that holds "
-        "photo.png for photo.jpg, at the same depth.",
+        description="A mask for each content, drawn on the upright picture, of any size in its proportions. `beside`: "
+        "photo.mask.png beside photo.jpg. Else a folder that holds photo.png for photo.jpg, at the same depth; for row "
+        "12 of a table, t.parquet#12.png.",
     )
     column: str | None = Field(None, min_length=1, description="A column of masks in a Parquet corpus.")
     labels: tuple[Annotated[int, Field(ge=0, le=255)], ...] | None = Field(

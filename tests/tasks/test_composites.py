@@ -27,9 +27,10 @@ from tests.tasks.actors.making import IMAGES, load, write_photographs, write_sty
 
 
 def write_mask(path: Path, white: float) -> None:
-    """The upper part white."""
-    levels = np.zeros((64, 64), np.uint8)
-    levels[: round(64 * white)] = 255
+    """Of a photograph's size; the upper part white."""
+    width, height = Image.open(path.with_name(path.name.replace(".mask.png", ".jpg"))).size
+    levels = np.zeros((height, width), np.uint8)
+    levels[: round(height * white)] = 255
     Image.fromarray(levels).save(path)
 
 

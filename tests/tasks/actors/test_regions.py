@@ -65,7 +65,7 @@ def corpus(tmp_path: Path) -> Path:
 
 def test_each_content_has_the_regions_of_its_own_mask(tmp_path: Path, corpus: Path, freeze: Freeze) -> None:
     (corpus / "p1.mask.webp").unlink()
-    (corpus / "p1.mask.jpg").write_bytes(encoded(Image.new("L", (10, 10), 255)))  # all of it
+    (corpus / "p1.mask.jpg").write_bytes(encoded(Image.new("L", (12, 8), 255)))  # all of it
     (corpus / "p2.mask.png").write_bytes(encoded(Image.new("L", (3, 3), 0), "png"))  # none of it
     styles = (freeze("both", masks="beside"), freeze("bars", "bars"), freeze("blots", "blots"))
     footer = stylize(load(tmp_path / "out"), make_order(corpus, styles))

@@ -20,9 +20,9 @@ GREY = RegionSettings(masks="beside")
 KEEP = ImageSettings(size="keep")
 
 
-def encoded(image: Image.Image) -> bytes:
+def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
     file = BytesIO()
-    image.save(file, "PNG")
+    image.save(file, kind)
     return file.getvalue()
 
 
@@ -53,10 +53,40 @@ def test_labels_name_references_and_the_last_takes_the_rest() -> None:
 def test_labels_of_a_palette_are_its_numbers_and_are_never_mixed() -> None:
     image = Image.fromarray(np.repeat(np.array([[1, 15]], np.uint8), 3, 0), "P")
     image.putpalette([value for number in range(256) for value in (255 - number, number, 7)])
-    labelled = read_map(encoded(image), RegionSettings(masks="beside", labels=(15,)), picture(40, 30), KEEP)
-    assert labelled.shape == (30, 40)
+    labelled = read_map(encoded(image), RegionSettings(masks="beside", labels=(15,)), picture(40, 60), KEEP)
+    assert labelled.shape == (60, 40)
     assert set(np.unique(labelled)) == {1, 15}
     assert labelled[0, 0] == 1
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32])
+def test_labels_of_many_bits_stay_numbers(kind: type) -> None:
+    levels = np.array([[15, 8], [0, 255]], kind)
+    layout = RegionSettings(masks="beside", labels=(15, 8))
+    small, large = (encoded(Image.fromarray(values), "TIFF") for values in (levels, levels * 257))
+    assert read_map(small, layout, picture(2, 2), KEEP).tolist() == levels.tolist()
+    with pytest.raises(ImageError, match="outside 0 to 255") as caught:
+        read_map(large, layout, picture(2, 2), KEEP)
+    assert caught.value.reason == "mask_large_labels"
+
+
+def test_a_mask_of_sixteen_bits_without_labels_is_grey() -> None:
+    levels = encoded(Image.fromarray(np.array([[65535, 32768, 0]], np.uint16)))
+    assert read_map(levels, GREY, picture(3, 1), KEEP).tolist() == [[255, 128, 0]]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_not_here(mode: str) -> None:
+    """A cut-out is white where it shows, or of any colour that counts, and black where it does not."""
+    cut = Image.new("LA", (2, 1), (255, 0))
+    cut.putpixel((0, 0), (255, 255))
+    if mode == "P":
+        cut = Image.new("P", (2, 1), 1)
+        cut.putpalette([255, 255, 255, 200, 200, 200])
+        cut.putpixel((0, 0), 0)
+        cut.info["transparency"] = 1
+    image = cut.convert("RGBA") if mode == "RGBA" else cut
+    assert read_map(encoded(image), GREY, picture(2, 1), KEEP).tolist() == [[255, 0]]
 
 
 @pytest.mark.parametrize("fit", ["keep", "crop", "pad"])
@@ -80,6 +110,32 @@ def test_what_is_no_mask_says_so(data: bytes, reason: str) -> None:
     with pytest.raises(ImageError, match="the mask cannot be used") as caught:
         read_map(data, GREY, picture(8, 8), KEEP)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("mask", "source", "fits"),
+    [
+        ((640, 480), (640, 480), True),
+        ((480, 640), (640, 480), False),  # the pixels of a photograph as they are stored
+        ((160, 120), (640, 480), True),
+        ((1, 1), (640, 480), True),
+        ((7, 5), (640, 480), True),  # 6.7 and 5
+        ((64, 64), (640, 480), False),
+        ((646, 480), (640, 480), True),
+        ((640, 520), (640, 480), False),
+        ((3, 300), (40, 3000), True),
+        ((300, 4), (3000, 40), True),
+        ((300, 40), (3000, 40), False),
+    ],
+)
+def test_a_mask_has_its_picture_s_proportions(mask: tuple[int, int], source: tuple[int, int], fits: bool) -> None:
+    data = encoded(Image.new("L", mask, 255))
+    if fits:
+        assert read_map(data, GREY, picture(*source), KEEP).shape == source[::-1]
+        return
+    with pytest.raises(ImageError, match=rf"the mask is {mask[0]} x {mask[1]}, .* {source[0]} x {source[1]}") as caught:
+        read_map(data, GREY, picture(*source), KEEP)
+    assert caught.value.reason == "mask_shape"
 
 
 def test_a_mask_turns_upright_as_its_content_does() -> None:
