@@ -70,7 +70,7 @@ def shard_size(
 ) -> ShardSize:
     """Bounds of a shard from each method's own prior of its speed."""
     pixels = _expected_pixels(images)
-    seconds = max(style.method.seconds_per_megapixel(device) for style in styles) * pixels / 1e6
+    seconds = max(_seconds(style, device) for style in styles) * pixels / 1e6
     return ShardSize(shard_images, seconds, int(pixels * BYTES_PER_PIXEL[images.codec]), actors)
 
 
@@ -81,7 +81,7 @@ def forecast(plan: Plan, planned: Sequence[PlannedPiece], device: str, actors: i
     written = sum(s.written for s in sample) / len(sample) if sample else pixels * BYTES_PER_PIXEL[plan.images.codec]
     decode = sum(s.decode_seconds for s in sample) / max(1, len(sample))
     compress = sum(s.encode_seconds for s in sample) / max(1, len(sample))
-    speed = {i: style.method.seconds_per_megapixel(device) for i, style in enumerate(plan.styles)}
+    speed = {i: _seconds(style, device) for i, style in enumerate(plan.styles)}
     pairs_by_style = _pairs_by_style(plan, planned)
     return Forecast(
         records=plan.pairs,
@@ -95,6 +95,12 @@ def forecast(plan: Plan, planned: Sequence[PlannedPiece], device: str, actors: i
         codec_seconds=decode * plan.contents + compress * plan.pairs,
         actors=actors,
     )
+
+
+def _seconds(style: PlannedStyle, device: str) -> float:
+    """For a megapixel, once for each reference that has regions where the method cannot mix them by place."""
+    passes = 1 if style.method.mixes_by_place or not style.is_composite else len(style.references)
+    return passes * style.method.seconds_per_megapixel(device)
 
 
 @dataclass(frozen=True)

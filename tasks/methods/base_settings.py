@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -28,9 +28,11 @@ class Settings(BaseModel):
     render_reads: ClassVar[frozenset[str]]
     weight_fields: ClassVar[frozenset[str]] = frozenset({"weights"})
     text_fields: ClassVar[frozenset[str]] = frozenset()
-    resource_fields: ClassVar[frozenset[str]] = frozenset()  # bound memory or time, change no pixels
+    # Bound memory or time. They change no more than rounding: how much that comes to, a method's NOTES.md says.
+    resource_fields: ClassVar[frozenset[str]] = frozenset()
     accepts_texts: ClassVar[bool] = False
     accepts_masks: ClassVar[bool] = False
+    mixes_by_place: ClassVar[bool] = False  # a composite in one pass; else each reference is rendered for itself
     needs_pictures: ClassVar[bool] = True
 
     name: str
@@ -66,6 +68,17 @@ class Settings(BaseModel):
         Raises RequestError where one cannot be had.
         """
         return {name: digest(reference) for name, reference in self.weight_references().items()}
+
+    def text_weights(self) -> dict[str, str]:
+        """Weights that stand ready for certain texts, by text; a digest of each is part of the keys of its styles."""
+        return {}
+
+    def check_text_weights(self) -> None:
+        """Read those files. Raises RequestError where one is not what it has to be."""
+
+    def for_texts(self, texts: Collection[str]) -> Self:  # noqa: ARG002 (of those that have something for texts)
+        """The same settings, without what stands ready for other texts."""
+        return self
 
     def text_settings(self) -> TextSettings | None:
         """How texts become pictures; None where a method takes no texts, or reads them in a way of its own."""

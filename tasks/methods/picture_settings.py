@@ -50,6 +50,7 @@ class PictureSettings(EncoderSettings):
     text_fields: ClassVar[frozenset[str]] = frozenset({"texts"})
     accepts_texts: ClassVar[bool] = True
     accepts_masks: ClassVar[bool] = True
+    mixes_by_place: ClassVar[bool] = True
 
     seconds: ClassVar[Mapping[str, Mapping[str, float]]]  # a megapixel, by encoder and then cpu (one core) or gpu
 

@@ -41,14 +41,18 @@ def shrink_weights(weights_PRhw: Tensor, size: tuple[int, int]) -> Tensor:
     return F.adaptive_avg_pool2d(weights_PRhw, size)
 
 
+def find_counting(shares_RHW: Tensor) -> list[int]:
+    """Numbers of the references that count anywhere."""
+    return [reference for reference, most in enumerate(shares_RHW.amax((1, 2)).tolist()) if most > 0]
+
+
 def blend_pictures(render: Callable[[int], Tensor], shares_PRHW: Tensor) -> Tensor:
     """Whole pictures_PCHW, rendered once for each reference by its number, mixed by their shares.
 
     For a method that cannot look at one position differently from another. One picture more is in memory than one
     alone takes; where a reference counts nowhere it is not rendered.
     """
-    counts = shares_PRHW.amax((0, 2, 3)).tolist()
-    parts = (render(r) * shares_PRHW[:, r, None] for r, most in enumerate(counts) if most > 0)
+    parts = (render(r) * shares_PRHW[:, r, None] for r in find_counting(shares_PRHW.amax(0)))
     mixed_PCHW = next(parts)
     for part_PCHW in parts:
         mixed_PCHW = mixed_PCHW + part_PCHW

@@ -23,6 +23,7 @@ from tasks.methods.clipstyler.optimisation import Judge, Optimisation, optimise
 from tasks.methods.clipstyler.settings import OptimizeSettings
 from tasks.methods.clipstyler.start import fit_network
 from tasks.methods.clipstyler.unet import draw_networks
+from tasks.methods.regions import find_counting
 
 PAIRS_ON_GPU = 16
 START = "start."
@@ -30,12 +31,17 @@ START = "start."
 
 @dataclass(frozen=True)
 class Wanted:
-    """An output to optimise: a content row, the targets, a seed, and where its network starts."""
+    """An output to optimise: a content row, the targets, a seed, and where its network starts.
+
+    Its place among the pairs, and its share of that pair's picture: 1, or at every pixel (HW).
+    """
 
     row: int
     targets: Targets
     seed: int
     start: Mapping[str, Tensor]
+    place: int
+    share: Tensor
 
 
 class OptimizeMethod:
@@ -74,24 +80,16 @@ class OptimizeMethod:
     def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
         """Stylize: images_PCHW in [0, 1].
 
-        A composite is optimised once for each reference, and blended by region: one network could not tell a place
-        from another that looks alike.
+        A composite is optimised once for each reference that counts anywhere, and blended by region: one network could
+        not tell a place from another that looks alike.
         """
         outputs = list(self._wanted(reps, pairs))
-        images = [
-            self._render(content, outputs[start : start + self._at_once])
-            for start in range(0, len(outputs), self._at_once)
-        ]
-        made = iter(torch.cat(images))
-        finished = []
-        for place in range(len(pairs)):
-            shares_RHW = pairs.regions[place] if pairs.regions else None
-            if shares_RHW is None:
-                finished.append(next(made))
-            else:
-                whole_RCHW = torch.stack([next(made) for _ in shares_RHW])
-                finished.append((whole_RCHW * shares_RHW.to(self.device)[:, None]).sum(0))
-        return torch.stack(finished)
+        images_PCHW = torch.zeros(len(pairs), 3, content.height, content.width, device=self.device)
+        for start in range(0, len(outputs), self._at_once):
+            some = outputs[start : start + self._at_once]
+            for output, image_CHW in zip(some, self._render(content, some), strict=True):
+                images_PCHW[output.place] += image_CHW * output.share.to(self.device)
+        return images_PCHW
 
     @property
     def _at_once(self) -> int:
@@ -112,13 +110,15 @@ class OptimizeMethod:
     def _wanted(self, reps: Sequence[Representation], pairs: Pairs) -> Iterator[Wanted]:
         """What is to be optimised: each plain pair, and each reference of each composite."""
         targets = {index: read_targets(reps[index], self.device) for index in set(pairs.representations)}
-        composites = set(pairs.composites())
+        everywhere = torch.ones(())
         columns = zip(pairs.contents, pairs.representations, pairs.seeds, strict=True)
         for place, (row, index, seed) in enumerate(columns):
-            style = targets[index]
-            parts = [style.only(r) for r in range(len(style.references))] if place in composites else [style]
+            style, shares_RHW = targets[index], pairs.regions[place] if pairs.regions else None
+            parts = [(style, everywhere)]
+            if shares_RHW is not None:
+                parts = [(style.only(r), shares_RHW[r]) for r in find_counting(shares_RHW)]
             start = {name: tensor for name, tensor in reps[index].tensors.items() if name.startswith(START)}
-            yield from (Wanted(row, part, seed, start) for part in parts)
+            yield from (Wanted(row, part, seed, start, place, share) for part, share in parts)
 
     def _render(self, content: Content, wanted: Sequence[Wanted]) -> Tensor:
         """Some outputs as one program."""

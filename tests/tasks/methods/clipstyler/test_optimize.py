@@ -104,6 +104,22 @@ def test_an_optimisation_kept_for_some_pairs_goes_on_as_it_would_have() -> None:
     assert (kept.render()[0].detach() - after).abs().mean() < 0.3 * (after - before).abs().mean()
 
 
+def test_a_composite_costs_no_network_for_a_reference_that_counts_nowhere(images: Tensor) -> None:
+    method = OptimizeMethod(settings(), CPU)
+    style = Style("mix", tuple(Reference(text=text) for text in (*TEXTS, "glass")), composite=True)
+    reps = method.represent([style, Style("fire", style.references[:1])])
+    shares = torch.zeros(3, *images.shape[2:])
+    shares[0, :20], shares[2, 20:] = 1, 1
+    pairs = Pairs([0, 1, 0], [0, 1, 0], [1, 2, 3], [shares, None, shares.flip(0)])
+    assert [output.place for output in method._wanted(reps, pairs)] == [0, 0, 1, 2, 2]
+    content = method.encode(images)
+    made = method.render(content, reps, pairs)
+    alone = method.render(content, reps, Pairs([0], [1], [1]))
+    assert_close(made[0][:, :20], alone[0][:, :20], atol=1e-5, rtol=0)
+    assert (made[0] - alone[0])[:, 20:].abs().mean() > 1e-4
+    assert_close(made[1], method.render(content, reps, Pairs([1], [1], [2]))[0], atol=1e-5, rtol=0)
+
+
 def test_a_plateau_ends_a_pair_early(images: Tensor) -> None:
     """With a share that no pair can fall by, each stops after two windows."""
     stopped = settings(steps=3 * WINDOW, plateau=0.99, crops=1, crop_size=8)
