@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -20,6 +20,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from tasks.actors.settings import ResourceSettings
 from tasks.corpus.settings import CorpusSettings
@@ -29,7 +30,7 @@ from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.settings import METHODS, MethodSettings
 from tasks.records import RequestError
 from tasks.scores.settings import ScoreSettings
-from tasks.styles import StyleSettings
+from tasks.styles import MASKS, StyleSettings
 
 MAX_JOB_BYTES = 2**20
 MODES = "optimize (a network for each picture) or fast (a decoder for each style)"  # of clipstyler
@@ -51,8 +52,8 @@ def _kind_of_style(value: object) -> str:
     return "one table" if is_table else "one style"
 
 
-# Names of the members of the unions below; none is a key of a job.
-MEMBERS = ("folder", "list", "one table", "one style")
+# Names of the members of unions; none is a key of a job.
+MEMBERS = ("folder", "list", "one table", "one style", *MASKS)
 OneStyle = Annotated[
     Annotated[StyleSettings, Tag("one style")] | Annotated[TableSettings, Tag("one table")],
     Discriminator(_kind_of_style),
@@ -184,9 +185,16 @@ def _absolute(path: str, folder: Path) -> str:
     return str(Path(os.path.normpath(folder / Path(path).expanduser())))
 
 
+def _has_items(place: tuple[int | str, ...], found: Sequence[ErrorDetails]) -> bool:
+    """Whether any of the errors is of an item of a list."""
+    return any(len(one["loc"]) > len(place) and one["loc"][: len(place)] == place for one in found)
+
+
 def _explain(error: ValidationError) -> str:
     """The first error as one sentence; the rest by number."""
-    first, *others = error.errors(include_url=False, include_input=False)
+    found = error.errors(include_url=False, include_input=False)
+    # Pydantic also counts what a list has beside its wrong items, and may find it too short.
+    first, *others = [one for one in found if one["type"] != "too_short" or not _has_items(one["loc"], found)]
     # Pydantic's path names the member of a union, too: a job has no such key.
     parts = [str(part) for part in first["loc"] if part not in (*MEMBERS, *METHODS)]
     reason = first["msg"].removeprefix("Value error, ")

@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from tasks.encoders.clip_models import find_model
 from tasks.labelled.place import MARK, parse_place, unchanged_rows
@@ -43,6 +43,18 @@ class GridCell(BaseModel):
         return self
 
 
+def _kind_of_mask(value: object) -> str:
+    return "one cell" if isinstance(value, dict | GridCell) else "one mask"
+
+
+# Names of the members of the union below; neither is a key of a job.
+MASKS = ("one mask", "one cell")
+Mask = Annotated[
+    Annotated[str, Tag("one mask")] | Annotated[GridCell, Tag("one cell")],
+    Discriminator(_kind_of_mask),
+]
+
+
 class ReferenceSettings(BaseModel):
     """One picture or one text that a style is made of, everywhere in a content or where its mask is white."""
 
@@ -53,7 +65,7 @@ class ReferenceSettings(BaseModel):
     )
     text: str | None = Field(None, min_length=1, description="Words for the style.")
     weight: float = Field(1.0, gt=0, allow_inf_nan=False, description="Share of this reference in the mix.")
-    mask: str | GridCell | None = Field(
+    mask: Mask | None = Field(
         None, description="Where it counts: a grey picture stretched over each content (white: here), or a grid's cell."
     )
 
@@ -216,11 +228,11 @@ def _find_change(style: PlannedStyle, unchanged_rows: Collection[str]) -> str | 
     if _weights_digest(style.method) != style.weights_digest:
         return "a weights file"
     if style.texts_digest and _texts_digest(style.method) != style.texts_digest:
-        return "the CLIP that reads its texts, or what stands ready for them,"
+        return "the CLIP that reads its texts" if style.method.text_settings() else "a weights file for its texts"
     masks = {reference.mask for reference in style.references}
-    for path, digest in style.pictures().items():
+    for path, sha256 in style.pictures().items():
         with nullcontext() if path in masks else suppress(RequestError):
-            if path not in unchanged_rows and hashlib.sha256(read_reference(path, style.name)).hexdigest() != digest:
+            if path not in unchanged_rows and hashlib.sha256(read_reference(path, style.name)).hexdigest() != sha256:
                 return f"the picture {path}"
     return None
 

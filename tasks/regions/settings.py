@@ -61,6 +61,8 @@ class RegionSettings(BaseModel):
             raise ValueError("`direction` belongs to `stripes`")
         if self.labels is not None and not self.reads_masks:
             raise ValueError("`labels` belong to `masks` or `column`")
+        if self.labels is not None and len(set(self.labels)) < len(self.labels):
+            raise ValueError("`labels` has a value twice, and a level can be of one reference only")
         return self
 
     @property

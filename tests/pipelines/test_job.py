@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from pipelines.cli import app
 from pipelines.job import Job, load_job, make_job
 from tasks.labelled.settings import TableSettings
 from tasks.records import RequestError
-from tasks.styles import StyleSettings
+from tasks.styles import GridCell, StyleSettings
 
 JOBS = Path(__file__).parents[2] / "infra" / "jobs"
 EXAMPLES = sorted(path for path in JOBS.glob("*.yaml") if not path.name.startswith("train-"))
@@ -116,6 +117,33 @@ def test_a_wrong_job_is_refused_in_one_sentence_that_names_the_field(
     sentence = refusal({**SHORTEST, **change}, tmp_path)
     assert field in sentence
     assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [
+        ({"row": 3}, "mask: row 3, column 0 is outside a grid of 1 x 1."),
+        ({"rows": 0}, "mask.rows: Input should be greater than or equal to 1."),
+        ({"colums": 2}, "mask.colums: there is no such key; `atelier schema` prints those there are."),
+        ({"rows": "x", "row": "y"}, "mask.rows: Input should be a valid integer, .* [(]1 more[)][.]"),
+        (3, "mask: Input should be a valid string."),
+    ],
+    ids=str,
+)
+def test_a_wrong_mask_of_a_reference_is_one_mistake(tmp_path: Path, mask: object, sentence: str) -> None:
+    style = {"name": "a", "references": [{"image": "x", "mask": mask}, {"image": "y"}]}
+    assert re.search(
+        rf"wrong at styles\.0\.references\.0\.{sentence}$", refusal({**SHORTEST, "styles": [style]}, tmp_path)
+    )
+
+
+def test_a_mask_of_a_reference_is_a_picture_or_a_cell(tmp_path: Path) -> None:
+    masks = [{"columns": 2}, "shape.png", None]
+    style = {"name": "a", "references": [{"image": "x", "mask": mask} for mask in masks]}
+    job = load_job(write(tmp_path, {**SHORTEST, "styles": [style]}))
+    (made,) = job.styles
+    assert [reference.mask for reference in made.references] == [GridCell(columns=2), f"{tmp_path}/shape.png", None]
+    assert Job.model_validate_json(job.model_dump_json()) == job
 
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "a: [", "!!python/object/apply:os.getcwd []", "\x00"])

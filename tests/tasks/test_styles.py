@@ -280,6 +280,7 @@ def test_a_folder_of_masks_may_move_with_its_corpus_and_not_without(folder: Path
         ({"rings": 2, "direction": "diagonal"}, 2, "belongs to `stripes`"),
         ({"rings": 2, "labels": [1, 2]}, 2, "belong to `masks`"),
         ({"masks": "beside", "labels": [1]}, 3, "a value for each reference"),
+        ({"masks": "beside", "labels": [15, 15]}, 2, "has a value twice"),
         ({"stripes": 65}, 2, "less than or equal to 64"),
     ],
     ids=str,
