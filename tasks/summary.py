@@ -13,11 +13,11 @@ import pyarrow as pa
 from tasks.dataset.footer import ACTOR_STAGES, ShardFooter
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import Verification
-from tasks.gallery.cards import show_references
+from tasks.gallery.cards import describe_regions, show_references
 from tasks.gallery.contents import gallery_rows
 from tasks.gallery.extremes import read_extremes
 from tasks.gallery.judgement import judge_arrivals
-from tasks.gallery.tally import RegionTally, Tally, tally_records
+from tasks.gallery.tally import Mean, Tally, tally_records
 from tasks.labelled.rows import ROWS
 from tasks.plan import Plan
 from tasks.report.model import (
@@ -101,7 +101,7 @@ def _styles(
     summaries = []
     for number, (style, uri) in enumerate(styles):
         references = show_references(style, stores[uri]) if number < STYLES else []
-        references = [_place(one, tally.scores.regions.get((number, k))) for k, one in enumerate(references)]
+        references = [_add_region(one, tally, (number, k)) for k, one in enumerate(references)]
         summaries.append(
             StyleSummary(
                 name=style.name,
@@ -112,17 +112,17 @@ def _styles(
                 failed=failed[style.digest],
                 references=references,
                 more_references=len(style.references) - len(references),
+                regions=describe_regions(style) if number < STYLES else "",
                 scores=tally.scores.summaries(number),
             )
         )
     return summaries
 
 
-def _place(reference: StyleReference, region: RegionTally | None) -> StyleReference:
+def _add_region(reference: StyleReference, tally: Tally, key: tuple[int, int]) -> StyleReference:
     """A reference with what became of its regions, where it has any."""
-    if region is None:
-        return reference
-    return replace(reference, share=region.mean_share, direction=region.mean_direction)
+    share, direction = (means.get(key, Mean()).value for means in (tally.shares, tally.scores.directions))
+    return replace(reference, share=share, direction=direction)
 
 
 def _failures(failures: Sequence[pa.Table]) -> Iterator[FailureReason]:

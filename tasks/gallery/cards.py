@@ -8,8 +8,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
 from tasks.images.encoding import encode
@@ -32,6 +34,24 @@ def show_references(style: PlannedStyle, store: RepresentationStore) -> list[Sty
     references = style.references[:REFERENCES]
     painted = _painted(style, store) if any(reference.text for reference in style.references) else {}
     return [_show(reference, style.name, painted.get(index)) for index, reference in enumerate(references)]
+
+
+def describe_regions(style: PlannedStyle) -> str:
+    """How a composite style lays its references out, as a job says it; nothing of another style."""
+    if style.regions is not None:
+        return _write(style.regions.model_dump(mode="json", exclude_defaults=True) | {"feather": style.regions.seam})
+    return "; ".join(map(_describe_mask, style.references)) if style.is_composite else ""
+
+
+def _describe_mask(reference: PlannedReference) -> str:
+    if reference.mask is None:
+        return "everywhere"
+    return _write({"mask": reference.model_dump(mode="json", exclude_defaults=True)["mask"]})
+
+
+def _write(values: Mapping[str, Any]) -> str:
+    """`{grid: [2, 2]}` without the outer braces."""
+    return yaml.safe_dump(dict(values), default_flow_style=True, sort_keys=False, width=10**6)[1:-2]
 
 
 def _show(reference: PlannedReference, style: str, painted: bytes | None) -> StyleReference:

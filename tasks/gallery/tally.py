@@ -37,51 +37,44 @@ class Place:
 
 
 @dataclass
-class RegionTally:
-    """What became of one reference of a composite style: sums over records of its share and of its own direction."""
+class Mean:
+    """A mean that grows."""
 
-    records: int = 0
-    share: float = 0.0
-    scored: int = 0
-    direction: float = 0.0
+    count: int = 0
+    total: float = 0.0
 
-    @property
-    def mean_share(self) -> float:
-        """Share of the picture, 0 to 1."""
-        return self.share / max(1, self.records)
+    def add(self, value: float) -> None:
+        """Count one value more."""
+        self.count, self.total = self.count + 1, self.total + value
 
     @property
-    def mean_direction(self) -> float | None:
-        """Cosine of its part's change with its own direction; None where it led in no picture."""
-        return self.direction / self.scored if self.scored else None
+    def value(self) -> float | None:
+        """The mean; None of nothing."""
+        return self.total / self.count if self.count else None
+
+
+# Of composite styles, by (style, reference).
+Means = dict[tuple[int, int], Mean]
 
 
 @dataclass
 class ScoreTally:
     """What one CLIP model said: spreads by (style, score), and by score the records at its ends, with their number.
 
-    `regions` are of composite styles, by (style, reference).
+    `directions` are of references in their own parts of pictures: how far each part changed along its own direction.
     """
 
     spreads: dict[tuple[int, str], Spread] = field(default_factory=lambda: defaultdict(Spread))
     best: dict[str, list[tuple[float, Place]]] = field(default_factory=lambda: defaultdict(list))
     worst: dict[str, list[tuple[float, Place]]] = field(default_factory=lambda: defaultdict(list))
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    regions: dict[tuple[int, int], RegionTally] = field(default_factory=lambda: defaultdict(RegionTally))
+    directions: Means = field(default_factory=lambda: defaultdict(Mean))
     records: int = 0
 
     def add_spreads(self, style: int, scores: Mapping[str, Any]) -> None:
         """Count the scores of one style's rows."""
         for name, scores_N in scores.items():
             self.spreads[style, name].add(scores_N)
-
-    def add_regions(self, style: int, regions: Any) -> None:
-        """Count the regions of one style's rows, a column of lists."""
-        for part in pc.list_flatten(regions).to_pylist():
-            tally = self.regions[style, part["reference"]]
-            tally.records, tally.share = tally.records + 1, tally.share + part["share"]
-            if part["clip_direction"] is not None:
-                tally.scored, tally.direction = tally.scored + 1, tally.direction + part["clip_direction"]
 
     def add_ends(self, shard: str, rows_N: Any, scores: Mapping[str, Any]) -> None:
         """Keep what lies at an end of each ranking; of equal scores, what comes first in the dataset."""
@@ -112,7 +105,8 @@ class Tally:
     """Counts of all styles, and of the first `drawn` ones what is drawn: spreads, and the shards that hold them.
 
     Styles are numbered as in `digests`. Scores of two CLIP models do not compare: each is counted on its own, and
-    `scores` are those of the model that scored the newest records.
+    `scores` are those of the model that scored the newest records. `shares` are of all records: how much of the
+    pictures each reference of a composite style has.
     """
 
     def __init__(self, digests: Sequence[str], drawn: int) -> None:
@@ -120,6 +114,7 @@ class Tally:
         self._models: dict[str, ScoreTally] = {}
         self.records = np.zeros(len(digests), np.int64)
         self.holders: dict[int, list[str]] = defaultdict(list)
+        self.shares: Means = defaultdict(Mean)
 
     def add(self, shard: str, table: pa.Table) -> None:
         """Count the records of a shard (`COLUMNS`); later plans come later."""
@@ -128,6 +123,7 @@ class Tally:
         drawn = [int(style) for style in np.unique(styles_N) if 0 <= style < self._drawn]
         for style in drawn:
             self.holders[style].append(shard)
+            _add_regions(self.shares, style, table, np.flatnonzero(styles_N == style), "share")
         for model in filter(None, pc.unique(table["clip_model"]).to_pylist()):
             rows_N = np.flatnonzero(pc.fill_null(pc.equal(table["clip_model"], model), False).to_numpy())
             scores = {name: table[name].to_numpy()[rows_N] for name in SCORES}
@@ -138,8 +134,7 @@ class Tally:
             for style in drawn:
                 chosen_N = styles_N[rows_N] == style
                 tally.add_spreads(style, {name: scores_N[chosen_N] for name, scores_N in scores.items()})
-                if REGIONS in table.column_names:
-                    tally.add_regions(style, table[REGIONS].take(rows_N[chosen_N]))
+                _add_regions(tally.directions, style, table, rows_N[chosen_N], "clip_direction")
 
     @property
     def model(self) -> str:
@@ -155,6 +150,14 @@ class Tally:
     def scored_by_others(self) -> int:
         """Records that another model scored."""
         return sum(tally.records for model, tally in self._models.items() if model != self.model)
+
+
+def _add_regions(means: Means, style: int, table: pa.Table, rows_N: Any, name: str) -> None:
+    """Count what some rows of one style say of each reference's region."""
+    if REGIONS in table.column_names:
+        for part in pc.list_flatten(table[REGIONS].take(rows_N)).to_pylist():
+            if part[name] is not None:
+                means[style, part["reference"]].add(part[name])
 
 
 def tally_records(ledger: Ledger, digests: Sequence[str], drawn: int) -> Tally:

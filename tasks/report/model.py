@@ -44,7 +44,8 @@ class StyleReference:
 class StyleSummary:
     """A style, what renders it, and what became of its pairs; `scores` is keyed by score name.
 
-    `references` are the first ones, `more_references` how many are left out.
+    `references` are the first ones, `more_references` how many are left out. `regions` say how a composite style lays
+    them out.
     """
 
     name: str
@@ -56,6 +57,7 @@ class StyleSummary:
     references: Sequence[StyleReference] = ()
     more_references: int = 0
     scores: Mapping[str, ScoreSummary] = field(default_factory=dict)
+    regions: str = ""
 
 
 @dataclass(frozen=True)

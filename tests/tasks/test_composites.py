@@ -80,4 +80,6 @@ def test_a_composite_style_from_its_plan_to_its_retry(tmp_path: Path) -> None:
     first, second = next(style for style in data.styles if style.name == "by-mask").references
     assert (first.share, second.share) == (pytest.approx(0.5, abs=0.03), pytest.approx(0.5, abs=0.03))
     assert first.direction == pytest.approx(np.mean([part["clip_direction"] for part in masked.values()]), abs=1e-5)
-    assert render_report(data).count("of the picture") == 4
+    page = render_report(data)
+    assert page.count("of the picture") == 4
+    assert all(layout in page for layout in ("masks: beside, feather: 0.01", "rings: 2, feather: 0.05"))

@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from tasks.gallery.cards import REFERENCES, show_references
+from tasks.gallery.cards import REFERENCES, describe_regions, show_references
 from tasks.methods.base import Representation
+from tasks.regions.settings import RegionSettings
 from tasks.store import RepresentationStore
-from tasks.styles import PlannedReference, PlannedStyle
+from tasks.styles import GridCell, PlannedReference, PlannedStyle
 from tests.tasks.dataset.making import planned_style
 from tests.tasks.gallery.making import draw
 from tests.tasks.labelled.making import rows_of, write_shard
@@ -101,3 +102,24 @@ def test_a_damaged_representation_is_no_hindrance(store: RepresentationStore) ->
 def test_only_the_first_references_are_read(store: RepresentationStore) -> None:
     texts = [PlannedReference(text=str(number), weight=0.01) for number in range(100)]
     assert [one.text for one in show_references(style_of(*texts), store)] == [str(n) for n in range(REFERENCES)]
+
+
+@pytest.mark.parametrize(
+    ("regions", "said"),
+    [
+        (RegionSettings(grid=(1, 2), feather=0.5), "grid: [1, 2], feather: 0.5"),
+        (RegionSettings(stripes=3, direction="diagonal"), "stripes: 3, direction: diagonal, feather: 0.05"),
+        (RegionSettings(foreground=True), "foreground: true, feather: 0.01"),
+        (RegionSettings(masks="/data/skies", labels=(7,)), "masks: /data/skies, labels: [7], feather: 0.01"),
+        (None, ""),
+    ],
+    ids=str,
+)
+def test_a_layout_is_said_as_a_job_says_it(regions: RegionSettings | None, said: str) -> None:
+    assert describe_regions(planned_style("one").model_copy(update={"regions": regions})) == said
+
+
+def test_masks_of_references_are_said_in_their_order() -> None:
+    masks = (GridCell(columns=2, column=1, feather=0.1), "/art/top.png", None)
+    style = style_of(*(PlannedReference(text=f"{mask}", weight=0.3, mask=mask) for mask in masks))
+    assert describe_regions(style) == "mask: {columns: 2, column: 1, feather: 0.1}; mask: /art/top.png; everywhere"

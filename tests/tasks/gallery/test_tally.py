@@ -56,11 +56,17 @@ def test_regions_are_counted_by_reference() -> None:
     tally = Tally(["a", "b"], 2)
     tally.add("s", rows(["a", "b"], [0.2, 0.3]))  # a shard of before there were regions
     tally.add("s", table)
-    assert set(tally.scores.regions) == {(0, 0), (0, 1)}
-    first, second = (tally.scores.regions[0, k] for k in (0, 1))
-    assert (first.mean_share, second.mean_share) == (0.5, 0.5)
-    assert first.mean_direction == pytest.approx(0.6)
-    assert second.mean_direction == pytest.approx(0.1)
+    assert {key: mean.value for key, mean in tally.shares.items()} == {(0, 0): 0.5, (0, 1): 0.5}
+    directions = {key: mean.value for key, mean in tally.scores.directions.items()}
+    assert directions == {(0, 0): pytest.approx(0.6), (0, 1): pytest.approx(0.1)}
+
+    for model, parts in ((None, regions(0.2, None, None)), ("other", regions(0.8, 0.3, None))):
+        column = pa.array([parts], table[REGIONS].type)
+        tally.add("s", rows(["a"], [0.1 if model else None], model).append_column(REGIONS, column))
+    # Shares are of all records, directions of those that the newest model scored.
+    assert {key: mean.value for key, mean in tally.shares.items()} == {(0, 0): 0.5, (0, 1): 0.5}
+    assert tally.shares[0, 0].count == 4
+    assert {key: mean.value for key, mean in tally.scores.directions.items()} == {(0, 0): pytest.approx(0.3)}
 
 
 def test_the_ends_are_the_highest_and_the_lowest_wherever_they_lie() -> None:
