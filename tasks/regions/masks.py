@@ -59,6 +59,6 @@ def to_masks(map_HW: Tensor, layout: RegionSettings, references: int) -> Tensor:
         places_HW = (255 - map_HW.float()) / 255 * (references - 1)
         numbers_R11 = torch.arange(references, device=map_HW.device)[:, None, None]
         return (1 - (places_HW - numbers_R11).abs()).clamp_min(0)
-    table = torch.full((256,), references - 1, device=map_HW.device)
-    table[list(layout.labels)] = torch.arange(len(layout.labels), device=map_HW.device)
-    return from_labels(table[map_HW.long()], references)
+    table = torch.full((256,), references - 1, dtype=torch.uint8)
+    table[list(layout.labels)] = torch.arange(len(layout.labels), dtype=torch.uint8)
+    return from_labels(table.to(map_HW.device)[map_HW.int()], references)

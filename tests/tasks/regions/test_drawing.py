@@ -86,6 +86,21 @@ def test_a_seam_is_as_wide_as_it_is_told(feather: float) -> None:
     assert_close(share[100, 199] + share[100, 200], torch.tensor(1.0))
 
 
+@pytest.mark.parametrize("side", [8, 60, 199])
+def test_a_seam_is_soft_on_a_content_of_any_size(side: int) -> None:
+    masks = from_labels(draw_labels(RegionSettings(stripes=2), (side, 2 * side), 2), 2)
+    soft = soften(masks, 0.01)[0, 0]
+    assert soft[side - 3 : side + 3].tolist() == pytest.approx([1, 8 / 9, 6 / 9, 3 / 9, 1 / 9, 0])
+    assert torch.equal(soften(masks, 0.0), masks)
+
+
+def test_a_reference_that_has_no_region_has_no_share() -> None:
+    """Exactly none, whatever the sums: methods spend nothing on it."""
+    labels = draw_labels(RegionSettings(grid=(3, 5)), (301, 407), 2) * 2
+    shares = share_out(soften(from_labels(labels, 3), 0.07), (0.2, 0.5, 0.3))
+    assert shares[1].count_nonzero() == 0
+
+
 def test_weights_lean_seams_and_leave_the_inside_alone() -> None:
     masks = soften(from_labels(draw_labels(RegionSettings(stripes=2), (40, 80), 2), 2), 0.4)
     even, leaning = share_out(masks, (0.5, 0.5)), share_out(masks, (0.9, 0.1))
