@@ -136,12 +136,16 @@ class RowReader:
             return {place.uri: one for place, one in found if one is not None}
 
     def _each_group(self, places: Iterable[RowPlace], work: Callable[[_File, Sequence[RowPlace]], T]) -> Iterator[T]:
-        """Do something with the places of each row group, several groups at one time."""
-        by_file = groupby(sorted(places, key=lambda place: (place.file, place.row)), key=lambda place: place.file)
-        parts = {uri: list(group) for uri, group in by_file}
+        """Do something with the places of each row group and column, several at one time."""
+        ordered = sorted(places, key=lambda place: (place.file, place.image or "", place.row))
+        uris = {place.file for place in ordered}
         with ThreadPoolExecutor(READERS) as pool:
-            files = zip(pool.map(self._open, parts), parts.values(), strict=True)
-            works = [(file, part) for file, group in files for part in _by_group(file.footer, group)]
+            files = dict(zip(uris, pool.map(self._open, uris), strict=True))
+        works = [
+            (files[uri], part)
+            for (uri, _), group in groupby(ordered, key=lambda place: (place.file, place.image))
+            for part in _by_group(files[uri].footer, list(group))
+        ]
         with ThreadPoolExecutor(_at_once([file.footer for file, _ in works])) as pool:
             yield from pool.map(lambda one: work(*one), works)
         pa.default_memory_pool().release_unused()

@@ -88,6 +88,15 @@ def test_a_row_that_cannot_be_had_is_refused_in_a_sentence(shard: Path, uri: str
         read_reference(f"{shard}{uri}", "monet")
 
 
+def test_rows_of_several_columns_are_told_apart(tmp_path: Path) -> None:
+    columns = {"scan": [painting(1), painting(2)], "photo": [painting(3), painting(4)]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    places = [RowPlace(f"{tmp_path}/a.parquet", row, image) for row in (0, 1) for image in ("scan", "photo")]
+    found = RowReader().check(places)
+    expected = [painting(number) for number in (1, 3, 2, 4)]
+    assert [found[place.uri].sha256 for place in places] == [hashlib.sha256(one).hexdigest() for one in expected]
+
+
 def test_a_row_of_what_is_no_parquet_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(painting(1))
     with pytest.raises(RequestError, match=r"'monet': .*a\.jpg has no row 1: it is no Parquet file, or"):
