@@ -33,7 +33,7 @@ from tasks.scores.settings import ScoreSettings
 from tasks.styles import MASKS, StyleSettings
 
 MAX_JOB_BYTES = 2**20
-MODES = "optimize (a network for each picture) or fast (a decoder for each style)"  # of clipstyler
+MODES = {"optimize": "a network for each picture", "fast": "a decoder for each style"}  # of clipstyler
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -196,14 +196,15 @@ def _explain(error: ValidationError) -> str:
     # Pydantic also counts what a list has beside its wrong items, and may find it too short.
     first, *others = [one for one in found if one["type"] != "too_short" or not _has_items(one["loc"], found)]
     # Pydantic's path names the member of a union, too: a job has no such key.
-    parts = [str(part) for part in first["loc"] if part not in (*MEMBERS, *METHODS)]
+    parts = [str(part) for part in first["loc"] if part not in (*MEMBERS, *METHODS, *MODES)]
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         reason = "there is no such key; `atelier schema` prints those there are"
     if first["type"].startswith("union_tag"):
         key = first["ctx"]["discriminator"].strip("'").removesuffix("()")
         of_method = f"the name of a method, one of {', '.join(METHODS)}"
-        parts, reason = [*parts, key], f"write {of_method if key == 'name' else MODES}"
+        modes = " or ".join(f"{mode} ({what})" for mode, what in MODES.items())
+        parts, reason = [*parts, key], f"write {of_method if key == 'name' else modes}"
     more = f" ({len(others)} more)" if others else ""
     where = f"{'.'.join(parts)}: " if parts else ""
     return f"The job is wrong at {where}{reason}{more}." if parts else f"The job is wrong: {reason}{more}."

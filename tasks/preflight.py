@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from tasks.corpus import open_corpus
@@ -95,6 +96,23 @@ def _check_methods(styles: StyleSource, default: MethodSettings) -> None:
         method.weight_digests()
     for style in given:
         _check_use(style, style.method or default)
+    for method in {style.method or default for style in given}:
+        _check_ready(method, [style for style in given if (style.method or default) == method])
+
+
+def _check_ready(method: MethodSettings, styles: Sequence[StyleSettings | TableSettings]) -> None:
+    """What stands ready for a text is whole, and some style has that text."""
+    references = [reference for style in styles if isinstance(style, StyleSettings) for reference in style.references]
+    texts = {reference.text for reference in references if reference.text is not None}
+    worded = any(isinstance(style, TableSettings) and style.text is not None for style in styles)  # texts of classes
+    for text in () if worded else method.text_weights():
+        if text not in texts:
+            near = get_close_matches(text, texts, 1, 0.0)
+            raise RequestError(
+                f"The method {method.name!r} has weights for the text {text!r}, which no style has: "
+                + (f"did you mean {near[0]!r}?" if near else "leave them out.")
+            )
+    method.check_text_weights()
 
 
 def _check_use(style: StyleSettings | TableSettings, method: MethodSettings) -> None:

@@ -21,8 +21,8 @@ from tasks.losses.crops import Crops, cut_patches
 from tasks.losses.templates import embed_in_templates
 
 SOURCE_TEXT = "a Photo"  # what a text's direction starts from: train_CLIPstyler.py and gen_style_reps.py
-# Embeddings are exact to about 1e-6. A shorter difference is not stretched to length 1, so that an output that still
-# is its content has a finite gradient; the authors divide by zero there.
+# Embeddings are exact to about 1e-6 in float32, to 1e-2 in bfloat16. A shorter difference is not stretched to length 1,
+# so that an output that still is its content has a finite gradient; the authors divide by zero there.
 SHORTEST = 1e-4
 
 

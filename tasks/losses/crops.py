@@ -59,11 +59,11 @@ class Crops:
 def draw_crops(generators: Sequence[torch.Generator], count: int, size: int, image_size: tuple[int, int]) -> Crops:
     """`count` crops of `size` x `size` pixels of each image, from a generator (on the CPU) for each.
 
-    `image_size` is (height, width) of all the images; where they are smaller, so are crops, and what is under 5 pixels
-    is not tilted. An image's crops depend on its own generator alone, which moves on. They are distributed as
-    torchvision's; the numbers are drawn all at once, so a seed gives others than it does there.
+    `image_size` is (height, width) of all the images; where a side is smaller, so are crops, which stay square, and
+    what is under 5 pixels is not tilted. An image's crops depend on its own generator alone, which moves on. They are
+    distributed as torchvision's; the numbers are drawn all at once, so a seed gives others than it does there.
     """
-    height, width = (min(size, side) for side in image_size)
+    height = width = min(size, *image_size)
     draws_NK10 = torch.stack(
         [torch.rand(count, 10, generator=generator, dtype=torch.float64) for generator in generators]
     )

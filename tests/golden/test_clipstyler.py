@@ -98,6 +98,7 @@ class TestSteps:
     ) -> Optimisation:
         settings = OptimizeSettings(
             mode="optimize",
+            clip="ViT-B-32/openai",
             source=numbers.number("source_text"),
             crops=numbers.number("num_crops"),
             crop_size=numbers.number("crop_size"),

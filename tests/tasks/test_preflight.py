@@ -10,12 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from tasks.corpus.settings import CorpusSettings
+from tasks.encoders.compact import SmallDecoder
 from tasks.expansion import expand_styles
 from tasks.images.settings import ImageSettings
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.base import Representation
+from tasks.methods.clipstyler.settings import FastSettings
 from tasks.methods.text_settings import TextSettings
 from tasks.preflight import (
     check_clip,
@@ -68,6 +71,29 @@ def test_a_text_for_a_method_of_pictures_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(AdainSettings, "accepts_texts", False)
     with pytest.raises(RequestError, match=r"'one' has a text, and the method 'adain' takes pictures only"):
         prepare_styles([style(text="black ink")], AdainSettings())
+
+
+def test_weights_that_stand_ready_are_whole_and_for_a_text_that_a_style_has(tmp_path: Path) -> None:
+    tensors = SmallDecoder().state_dict()
+    files = {"whole": tensors, "short": dict(list(tensors.items())[1:])}
+    for name, kept in files.items():
+        save_file(kept, tmp_path / f"{name}.safetensors")
+
+    def prepare(text: str, file: str) -> None:
+        decoders = [{"text": "a pencil sketch", "weights": str(tmp_path / f"{file}.safetensors")}]
+        prepare_styles([style(text=text)], FastSettings(mode="fast", weights="embedded:adain-small", decoders=decoders))
+
+    prepare("a pencil sketch", "whole")
+    with pytest.raises(
+        RequestError, match=r"'a pencil sketch', which no style has: did you mean 'a pencil scetch'"
+    ):
+        prepare("a pencil scetch", "whole")
+    with pytest.raises(
+        RequestError, match=r"short\.safetensors for 'a pencil sketch' has to be: the tensor .*missing"
+    ):
+        prepare("a pencil sketch", "short")
+    with pytest.raises(RequestError, match=r"no weights file at .*gone"):
+        prepare("a pencil sketch", "gone")
 
 
 def test_regions_are_refused_by_a_method_that_styles_a_picture_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -80,11 +81,17 @@ class Directions:
         height, width = picture_1CHW.shape[-2:]
         generator = torch.Generator().manual_seed(self.seed)
         drawn = draw_crops([generator], self.crops, self.crop_size, (height, width))
-        neutral_D = self.encoder.embed_images(neutral_photographs()).mean(0)
         return Target(
-            unit_directions(embed_pixels(self.encoder, picture_1CHW), neutral_D),
-            unit_directions(embed_crops(self.encoder, picture_1CHW, drawn)[0], neutral_D),
+            unit_directions(embed_pixels(self.encoder, picture_1CHW), self.neutral_D),
+            unit_directions(embed_crops(self.encoder, picture_1CHW, drawn)[0], self.neutral_D),
         )
+
+    @cached_property
+    def neutral_D(self) -> Tensor:
+        """Mean embedding of the neutral photographs, seen as pictures are here."""
+        device, photographs = self.encoder.device, map(torch.from_numpy, neutral_photographs())
+        images = (pixels_HWC.to(device).permute(2, 0, 1)[None] / 255 for pixels_HWC in photographs)
+        return torch.cat([embed_pixels(self.encoder, image_1CHW) for image_1CHW in images]).mean(0)
 
 
 def keep_targets(style: Style, directions: Directions) -> Representation:

@@ -16,27 +16,25 @@ from tasks.encoders.clip import open_clip_model
 from tasks.encoders.placement import split_rows
 from tasks.images.padding import crop_back
 from tasks.methods.base import Content, Pairs, Reference, Representation, Style
-from tasks.methods.clipstyler.fast_backbones import open_backbone
+from tasks.methods.clipstyler.fast_backbones import load_decoders, open_backbone
 from tasks.methods.clipstyler.finish import raise_contrast
 from tasks.methods.clipstyler.photographs import load_photographs
 from tasks.methods.clipstyler.settings import FastSettings
 from tasks.methods.clipstyler.tuning import Tuner
 from tasks.methods.contents import encode_contents
 from tasks.methods.regions import blend_pictures
-from tasks.weights.loading import layout_of, load_tensors, match_layout
-from tasks.weights.references import resolve
 
 KEPT = 64  # tuned decoders, for styles that share a reference: 90 MB, or 0.9 GB of VGG's
 
 
 class FastMethod:
-    """Slow at representing: 200 steps a reference. A mix of references is the mix of their decoders' weights."""
+    """Slow at representing: a decoder a reference. A mix of references is the mix of their decoders' weights."""
 
     def __init__(self, settings: FastSettings, device: torch.device) -> None:
         self.settings, self.device = settings, device
         self.backbone = open_backbone(settings, device)
         self.first = {name: tensor.cpu() for name, tensor in self.backbone.first_decoder().state_dict().items()}
-        self.given = {tuned.text: self._load(tuned.weights) for tuned in settings.decoders}  # by text
+        self.given = load_decoders(settings) if settings.decoders else {}
         self.tuned: dict[str, dict[str, Tensor]] = {}  # by reference, the last few
 
     def represent(self, styles: Sequence[Style]) -> list[Representation]:
@@ -117,11 +115,6 @@ class FastMethod:
         """Opened where there is something to tune: CLIP and the photographs."""
         encoder = open_clip_model(self.settings.clip, str(self.device))
         return Tuner(self.backbone, encoder, load_photographs(self.settings.photographs), self.settings)
-
-    def _load(self, place: str) -> dict[str, Tensor]:
-        tensors = load_tensors(resolve(place))
-        match_layout(tensors, layout_of(self.first), f"the decoder that encoder: {self.settings.encoder} tunes")
-        return tensors
 
 
 def read_decoder(rep: Representation, index: int) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ from tasks.encoders.vgg_decoder import PlainDecoder, VggDecoder, decoder_layout
 from tasks.losses.perceptual import feature_loss
 from tasks.losses.taps import normalised_losses
 from tasks.methods.clipstyler.settings import FastSettings
-from tasks.weights.loading import match_layout
+from tasks.weights.loading import layout_of, load_tensors, match_layout
+from tasks.weights.references import resolve
 
 VGG_LEVELS = 4  # relu4_1, as AdaIN
 
@@ -100,6 +101,21 @@ def open_backbone(settings: FastSettings, device: torch.device) -> SmallBackbone
     """The networks that the settings name, on a device. Raises RequestError where weights are not theirs."""
     references = {name: settings.weight_references()[name] for name in backbone_files(settings)}
     return open_shared(f"clipstyler fast {settings.encoder}", references, str(device), build_backbone)
+
+
+def load_decoders(settings: FastSettings) -> dict[str, dict[str, Tensor]]:
+    """Tensors of the decoders that were tuned before, by text. Raises RequestError where one is another network's."""
+    if settings.encoder == "vgg":
+        layout = decoder_layout()
+    else:
+        trunk = load_tensors(resolve(settings.weight_references()["weights"]))
+        layout = layout_of(read_trunk(trunk)[1].state_dict())
+    decoders = {}
+    for text, place_of in settings.text_weights().items():
+        decoders[text] = load_tensors(resolve(place_of))
+        what = f"a decoder that encoder: {settings.encoder} tunes, as {place_of} for {text!r} has to be"
+        match_layout(decoders[text], layout, what)
+    return decoders
 
 
 def backbone_files(settings: FastSettings) -> tuple[str, ...]:

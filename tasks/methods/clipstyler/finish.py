@@ -12,8 +12,7 @@ def raise_contrast(images_NCHW: Tensor, factor: float) -> Tensor:
 
     The authors do it with 1.5 to what they save (train_CLIPstyler.py, test_fast.py).
     """
-    images_NCHW = images_NCHW.clamp(0, 1)
     if factor == 1:
-        return images_NCHW
+        return images_NCHW.clamp(0, 1)
     mean_N111 = luminance(images_NCHW).mean((1, 2))[:, None, None, None]
     return (factor * images_NCHW + (1 - factor) * mean_N111).clamp(0, 1)

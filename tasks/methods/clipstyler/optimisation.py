@@ -5,7 +5,7 @@ Dimension key: P pairs, K crops, D embedding, C channels, H and W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +50,11 @@ class Optimisation:
         self.networks = {name: tensor.requires_grad_() for name, tensor in networks.items()}
         self.optimiser = torch.optim.Adam(self.networks.values(), lr=settings.learning_rate)
         self.updates = 0
+        rows: dict[int, list[int]] = {}
+        for row, style in enumerate(targets):
+            rows.setdefault(id(style), []).append(row)
+        self.by_style = [(targets[own[0]], own) for own in rows.values()]  # one call each, however many pairs
+        self.order_P = torch.tensor([row for own in rows.values() for row in own]).argsort().to(self.images_PCHW.device)
 
     @property
     def images_PCHW(self) -> Tensor:
@@ -61,7 +66,7 @@ class Optimisation:
             return render_networks(self.networks, self.images_PCHW)
 
     def losses(self, outputs_PCHW: Tensor, crops: Crops) -> dict[str, Tensor]:
-        """`direction`, `patch`, `content`, `variation` and `structure` of each pair, P, without their weights."""
+        """`direction`, `patch`, `content`, `variation` and, where it counts, `structure`: P, without their weights."""
         content, judge = self.content.tensors, self.judge
         sources_PD = content["embedding"]
         with autocast(outputs_PCHW.device, self.settings.precision):
@@ -70,17 +75,21 @@ class Optimisation:
             features = judge.extract(outputs_PCHW)
         whole_PD = unit_directions(whole_PD, sources_PD)
         patches_PKD = unit_directions(patches_PKD, sources_PD[:, None])
-        direction, patch = [], []
-        for row, targets in enumerate(self.targets):
-            direction.append(targets.whole_losses(whole_PD[row : row + 1]))
-            patch.append(targets.patch_losses(patches_PKD[row : row + 1], self.settings.threshold))
-        return {
-            "direction": torch.cat(direction),
-            "patch": torch.cat(patch),
+        losses = {
+            "direction": self._towards(lambda targets, rows: targets.whole_losses(whole_PD[rows])),
+            "patch": self._towards(
+                lambda targets, rows: targets.patch_losses(patches_PKD[rows], self.settings.threshold)
+            ),
             "content": judge.content_loss(features, content),
             "variation": variation_norms(outputs_PCHW),
-            "structure": structure_losses(outputs_PCHW, self.images_PCHW),
         }
+        if self.settings.structure_weight:
+            losses["structure"] = structure_losses(outputs_PCHW, self.images_PCHW)
+        return losses
+
+    def _towards(self, loss: Callable[[Targets, list[int]], Tensor]) -> Tensor:
+        """A loss of the rows of each style, in the order of the pairs: P."""
+        return torch.cat([loss(targets, rows) for targets, rows in self.by_style])[self.order_P]
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
         """The weighted sum (equation 5; the structure is ours), P."""

@@ -1,4 +1,4 @@
-"""CLIPstyler, `mode: optimize`: for each pair a U-Net from random weights, optimised until its output fits the style.
+"""CLIPstyler, `mode: optimize`: for each pair a U-Net of its own, optimised until its output fits the style.
 
 N contents, P outputs (pairs), C channels, H and W pixels; h and w are padded sides.
 """
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tasks.encoders.clip import open_clip_model
+from tasks.encoders.placement import autocast
 from tasks.images.padding import crop_back, pad_to_stride
 from tasks.losses.clip import embed_pixels
 from tasks.methods.base import Content, Pairs, Representation, Style
@@ -45,7 +46,7 @@ class Wanted:
 
 
 class OptimizeMethod:
-    """Slow at rendering: 201 steps a pair. A pair's seed draws its network and its crops."""
+    """Slow at rendering: an optimisation a pair. A pair's seed draws its network and its crops."""
 
     def __init__(self, settings: OptimizeSettings, device: torch.device) -> None:
         self.settings, self.device = settings, device
@@ -103,9 +104,12 @@ class OptimizeMethod:
         return 1 if self.device.type == "cpu" else PAIRS_ON_GPU
 
     def _encode(self, images_NChw: Tensor) -> dict[str, Tensor]:
-        features = self.judge.extract(images_NChw)
+        # In the arithmetic of the outputs: a content should be where an output is that equals it.
+        with autocast(self.device, self.settings.precision):
+            features = self.judge.extract(images_NChw)
+            embedding_ND = embed_pixels(self.judge.encoder, images_NChw)
         kept = {tap: features[tap] for tap in self.judge.content_loss.weights}
-        return {"image": images_NChw, "embedding": embed_pixels(self.judge.encoder, images_NChw), **kept}
+        return {"image": images_NChw, "embedding": embedding_ND, **kept}
 
     def _wanted(self, reps: Sequence[Representation], pairs: Pairs) -> Iterator[Wanted]:
         """What is to be optimised: each plain pair, and each reference of each composite."""
@@ -124,10 +128,12 @@ class OptimizeMethod:
         """Some outputs as one program."""
         generators = [torch.Generator().manual_seed(output.seed) for output in wanted]
         rows = content.rows(torch.tensor([output.row for output in wanted]))
-        networks = draw_networks(generators, self.device)
         if wanted[0].start:  # of one setting, so all have one or none
-            networks = {name: torch.stack([output.start[START + name] for output in wanted]) for name in networks}
-            networks = {name: tensor.to(self.device) for name, tensor in networks.items()}
+            names = [name.removeprefix(START) for name in wanted[0].start]
+            stacked = {name: torch.stack([output.start[START + name] for output in wanted]) for name in names}
+            networks = {name: tensor.to(self.device) for name, tensor in stacked.items()}
+        else:
+            networks = draw_networks(generators, self.device)
         started = Optimisation(networks, rows, [output.targets for output in wanted], self.judge, self.settings)
         images_PChw = optimise(started, generators)
         return raise_contrast(crop_back(images_PChw, content.height, content.width), self.settings.contrast)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -15,12 +15,12 @@ from tasks.samples.photographs import neutral_digest
 SMALL_WEIGHTS = "embedded:style-kernel-small"  # of the compact networks the one whose features live at every depth
 VGG19 = "write weights: {vgg19: vgg19-torchvision}, which is fetched, or name the place of vgg19-dcbb9e9d.pth"
 ADAIN_FILES = (
-    "get vgg_normalised.pth and decoder.pth from release v0.0.0 of naoto0804/pytorch-AdaIN on GitHub and give their "
-    "places as weights: {encoder: .../vgg_normalised.pth, decoder: .../decoder.pth}"
+    "write weights: {encoder: adain-vgg-encoder, decoder: adain-vgg-decoder}, which are fetched, or name the places of "
+    "vgg_normalised.pth and decoder.pth"
 )
-# Seconds a step and megapixel of the U-Net, and a step and crop of CLIP, on one core: measured, see NOTES.md. On a GPU
-# the U-Net's from 40 s an image of 512x512 and 200 steps on an RTX 2080 Ti (the authors' README).
-STEP_SECONDS = {"cpu": (4.3, 0.010), "gpu": (0.5, 0.001)}
+# Seconds a step and megapixel of a picture, and a step and crop of the embedded CLIP: on one core in float32, and on an
+# H100 for a pair among 16 (infra/bench/2026-11-27-clipstyler-gpu.md).
+STEP_SECONDS = {"cpu": (7.0, 0.030), "gpu": (0.033, 0.00005)}
 CROP_MEGAPIXELS = 0.26  # crops cost the same whatever the image: spread over one of 512x512
 # Seconds a megapixel to encode and decode; on a GPU from the core's by the ratio of adain's.
 FAST_SECONDS = {"small": {"cpu": 0.5, "gpu": 0.015}, "vgg": {"cpu": 9.0, "gpu": 0.25}}
@@ -43,7 +43,8 @@ class AdainWeights(BaseModel):
     decoder: str = Field(description="The decoder that was trained with it: decoder.pth.")
 
 
-# What the compact decoder and the embedded CLIP need: chosen by six photographs set apart from the figures (NOTES.md).
+# What the compact decoder (fast) and the embedded CLIP (optimize) need: chosen by photographs set apart from those of
+# the figures, at 256 pixels (NOTES.md).
 FOR_SMALL: dict[str, Any] = {
     "threshold": 0.0,
     "learning_rate": 1e-3,
@@ -52,6 +53,16 @@ FOR_SMALL: dict[str, Any] = {
     "crop_size": 128,
     "structure_weight": 2.0,
     "range_weight": 10.0,
+}
+FOR_EMBEDDED: dict[str, Any] = {
+    "start": "photographs",
+    "threshold": 0.0,
+    "learning_rate": 2e-3,
+    "steps": 41,
+    "crops": 16,
+    "crop_size": 96,
+    "content_weight": 600.0,
+    "structure_weight": 1800.0,
 }
 
 
@@ -76,7 +87,11 @@ class ClipstylerSettings(EncoderSettings):
 
     clip: str = Field("embedded:clip-small", description="CLIP in the losses: NAME/TAG, local-dir:PATH, embedded:NAME.")
     threshold: float = Field(
-        0.7, ge=0, le=2, description="A patch whose loss is below this counts as done; 0 leaves none out."
+        0.7,
+        ge=0,
+        le=2,
+        description="A patch whose loss is below this counts as done: 0.7 where OpenAI's CLIP begins to see a style; a "
+        "small CLIP does so earlier. 0 leaves none out.",
     )
     source: str = Field("a Photo", min_length=1, description="Words for a content, where a text's direction starts.")
     contrast: float = Field(
@@ -97,11 +112,12 @@ class ClipstylerSettings(EncoderSettings):
 
 
 class OptimizeSettings(ClipstylerSettings):
-    """A U-Net for each pair, from random weights; defaults of train_CLIPstyler.py."""
+    """A U-Net for each pair; defaults of train_CLIPstyler.py, and FOR_EMBEDDED where `clip` is an embedded one."""
 
     represent_reads: ClassVar[frozenset[str]] = frozenset(
         {"mode", "source", "crops", "crop_size", "style_size", "seed", "start"}
     )
+    encode_reads: ClassVar[frozenset[str]] = frozenset({"mode", "encoder", "precision"})
     render_reads: ClassVar[frozenset[str]] = frozenset(
         {
             *("encoder", "threshold", "contrast", "crops", "crop_size", "steps", "plateau", "learning_rate"),
@@ -144,9 +160,16 @@ class OptimizeSettings(ClipstylerSettings):
         "auto", description="Pairs optimised as one program; auto: 16 on a GPU, 1 on a CPU."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_embedded(cls, values: Any) -> Any:
+        """Those of an embedded CLIP, where that is the one and a field is not given."""
+        embedded = isinstance(values, dict) and str(values.get("clip", "embedded:")).startswith("embedded:")
+        return FOR_EMBEDDED | values if embedded else values
+
     def seconds_per_megapixel(self, device: str = "cpu") -> float:
-        unet, crop = STEP_SECONDS["cpu" if device == "cpu" else "gpu"]
-        return self.steps * (unet + self.crops * crop / CROP_MEGAPIXELS)
+        picture, crop = STEP_SECONDS["cpu" if device == "cpu" else "gpu"]
+        return self.steps * (picture + self.crops * crop / CROP_MEGAPIXELS)
 
 
 class FastSettings(ClipstylerSettings):
@@ -161,6 +184,7 @@ class FastSettings(ClipstylerSettings):
     )
     render_reads: ClassVar[frozenset[str]] = frozenset({"encoder", "strength", "contrast"})
     weight_fields: ClassVar[frozenset[str]] = frozenset({"weights", "clip", "photographs", "decoders"})
+    represent_at_once: ClassVar[int] = 1  # half a minute each, and nothing shared that an actor does not keep
     how_to_get_vgg: ClassVar[str] = f"encoder vgg has no embedded weights: {ADAIN_FILES}"
 
     name: Literal["clipstyler"] = "clipstyler"
@@ -172,7 +196,9 @@ class FastSettings(ClipstylerSettings):
         1.0, ge=0, le=1, description="From the decoder as it was (0) to the tuned one, by their weights."
     )
     decoders: tuple[TunedDecoder, ...] = Field(
-        (), description="Decoders tuned before: [{text: a pencil sketch, weights: .../clip_decoder_iter_200.pth.tar}]."
+        (),
+        description="Decoders tuned before, each for the styles that have its text: "
+        "[{text: a pencil sketch, weights: .../clip_decoder_iter_200.pth.tar}].",
     )
     photographs: str | None = Field(
         None, description="Folder of the pictures to tune on, at most 1,000; default: the neutral photographs."
@@ -200,8 +226,25 @@ class FastSettings(ClipstylerSettings):
         small = isinstance(values, dict) and values.get("encoder", "small") == "small"
         return FOR_SMALL | values if small else values
 
-    def weight_references(self) -> dict[str, str]:
-        return super().weight_references() | {f"decoder of {one.text}": one.weights for one in self.decoders}
+    @model_validator(mode="after")
+    def _one_decoder_a_text(self) -> Self:
+        texts = [one.text for one in self.decoders]
+        doubled = next((text for text in texts if texts.count(text) > 1), None)
+        if doubled is not None:
+            raise ValueError(f"`decoders` has two for the text {doubled!r}: remove one")
+        return self
+
+    def text_weights(self) -> dict[str, str]:
+        return {one.text: one.weights for one in self.decoders}
+
+    def check_text_weights(self) -> None:
+        if self.decoders:
+            from tasks.methods.clipstyler.fast_backbones import load_decoders  # with torch: seconds to import
+
+            load_decoders(self)
+
+    def for_texts(self, texts: Collection[str]) -> Self:
+        return self.model_copy(update={"decoders": tuple(one for one in self.decoders if one.text in texts)})
 
     def weight_digests(self) -> dict[str, str]:
         tuned_on = {"photographs": digest_photographs(self.photographs)} if self.photographs else {}

@@ -28,7 +28,7 @@ def fit_network(seed: int, device: torch.device) -> dict[str, Tensor]:
     for step in trange(STEPS, desc="fitting the network that pairs start from", unit="step", mininterval=5):
         photograph_CHW = photographs[rng.integers(len(photographs))]
         top, left = (int(rng.integers(side - SIDE + 1)) for side in photograph_CHW.shape[1:])
-        crop_1CSS = photograph_CHW[None, :, top : top + SIDE, left : left + SIDE].to(device)
+        crop_1CSS = photograph_CHW[None, :, top : top + SIDE, left : left + SIDE].to(device) / 255
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * (1 - step / STEPS)
         optimiser.zero_grad(set_to_none=True)

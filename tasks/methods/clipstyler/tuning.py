@@ -5,7 +5,7 @@ Dimension key: N photographs of a step, K tilted views of each, D embedding, C c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ class Tuner:
     """Tunes decoders on the same photographs; what a step draws depends on the seed and the step alone."""
 
     def __init__(
-        self, backbone: Backbone, encoder: ClipEncoder, photographs: Sequence[Pixels], settings: FastSettings
+        self, backbone: Backbone, encoder: ClipEncoder, photographs: Iterable[Pixels], settings: FastSettings
     ) -> None:
         self.backbone, self.encoder, self.settings = backbone, encoder, settings
         self.directions = Directions(
@@ -71,7 +71,6 @@ class Tuner:
                 sources_ND = embed_pixels(self.encoder, contents_NCSS)
             outputs_NCSS = self.backbone.decode(decoder, features).float()
             content = self.backbone.content_loss(self.backbone.encode(outputs_NCSS), features)
-            content = content + settings.structure_weight * structure_losses(outputs_NCSS, contents_NCSS).mean()
             whole_ND = embed_pixels(self.encoder, outputs_NCSS)
             generators = [torch.Generator().manual_seed(seed) for seed in self.view_seeds(step)]
             side = settings.crop_size
@@ -84,8 +83,9 @@ class Tuner:
         patch_N = targets.patch_losses(views_NKD, settings.threshold)
         # The authors' norm is of the batch as a whole, which is that of its images as channels of one.
         variation = variation_norms(outputs_NCSS.flatten(0, 1)[None])[0]
+        structure = structure_losses(outputs_NCSS, contents_NCSS).mean()
         return (
-            settings.content_weight * content
+            settings.content_weight * (content + settings.structure_weight * structure)
             + settings.patch_weight * patch_N.mean()
             + settings.direction_weight * whole_N.mean()
             + settings.variation_weight * variation
@@ -100,7 +100,7 @@ class Tuner:
             photograph_CHW = self.photographs[index]
             top, left = (int(rng.integers(whole - side + 1)) for whole in photograph_CHW.shape[1:])
             crops.append(photograph_CHW[:, top : top + side, left : left + side])
-        return torch.stack(crops).to(self.encoder.device)
+        return torch.stack(crops).to(self.encoder.device) / 255
 
     def view_seeds(self, step: int) -> list[int]:
         """A seed for the views of each photograph of a step."""
@@ -109,11 +109,12 @@ class Tuner:
 
 
 def fit_crop(pixels_HWC: Pixels, side: int) -> Tensor:
-    """A photograph in [0, 1], CHW, whose short side is at least that of a crop and at most twice that."""
-    photograph_1CHW = torch.from_numpy(pixels_HWC).permute(2, 0, 1)[None].float() / 255
-    short = min(photograph_1CHW.shape[2:])
+    """A photograph, uint8 CHW, whose short side is at least that of a crop and at most twice that."""
+    photograph_CHW = torch.from_numpy(pixels_HWC).permute(2, 0, 1)
+    short = min(photograph_CHW.shape[1:])
     wanted = min(max(short, side), int(LARGEST_SCALE * side))
     if wanted == short:
-        return photograph_1CHW[0]
-    size = [max(side, round(whole * wanted / short)) for whole in photograph_1CHW.shape[2:]]
-    return F.interpolate(photograph_1CHW, size, mode="bilinear", antialias=True)[0].clamp_(0, 1)
+        return photograph_CHW
+    size = [max(side, round(whole * wanted / short)) for whole in photograph_CHW.shape[1:]]
+    resized_1CHW = F.interpolate(photograph_CHW[None].float(), size, mode="bilinear", antialias=True)
+    return resized_1CHW[0].round().clamp(0, 255).byte()

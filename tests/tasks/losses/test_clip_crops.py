@@ -51,9 +51,9 @@ class TestDrawing:
         shares_5 = torch.bincount(moves_K42.flatten()) / moves_K42.numel()
         assert_close(shares_5, torch.full((5,), 0.2), atol=0.02, rtol=0)  # 0 to 4 pixels, alike
 
-    def test_crops_of_a_small_image_are_as_small(self) -> None:
+    def test_crops_of_a_small_image_are_as_small_and_square(self) -> None:
         crops = draw([0], 32, (20, 50))
-        assert (crops.height, crops.width) == (20, 32)
+        assert (crops.height, crops.width) == (20, 20)
         assert (crops.top_left_NK2[..., 0] == 0).all()
         assert int(crops.top_left_NK2[..., 1].max()) > 0
 

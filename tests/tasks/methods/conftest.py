@@ -122,7 +122,7 @@ def soft_scores(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def clipstyler_optimize(_folder: Path) -> OptimizeSettings:
     """One update, which moves a picture enough to tell: more of them make much of a last bit."""
-    return OptimizeSettings(mode="optimize", steps=2, crops=2, crop_size=16, threshold=0.0)
+    return OptimizeSettings(mode="optimize", start="random", steps=2, crops=2, crop_size=16)
 
 
 def clipstyler_fast(_folder: Path) -> FastSettings:

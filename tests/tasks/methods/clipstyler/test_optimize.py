@@ -28,7 +28,8 @@ TEXTS = ("fire and flames", "a charcoal drawing")
 
 
 def settings(**changed: object) -> OptimizeSettings:
-    return OptimizeSettings(**{"mode": "optimize", "steps": 3, "crops": 2, "crop_size": 24, **changed})
+    few = {"mode": "optimize", "start": "random", "steps": 3, "crops": 2, "crop_size": 24}
+    return OptimizeSettings(**{**few, **changed})
 
 
 def start(method: OptimizeMethod, seeds: Sequence[int], size: int = 48) -> tuple[Optimisation, list[torch.Generator]]:
