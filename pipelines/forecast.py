@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.job import Job
-from pipelines.plan import prepare_wanted
+from pipelines.plan import prepare_wanted, say
 from tasks.actors.cluster import divide, machine_resources
 from tasks.dataset.chain import draft_wanted
 from tasks.dataset.ledger import Ledger
@@ -16,5 +16,5 @@ def forecast_job(job: Job) -> Forecast | None:
     wanted = prepare_wanted(job)
     share = divide(job.resources, machine_resources())
     size = shard_size(job.images, wanted.styles, job.shard_images, share.device, share.actors)
-    draft = draft_wanted(Ledger(Folder(job.output)), wanted, lambda: size)
+    draft = draft_wanted(Ledger(Folder(job.output)), wanted, lambda: size, say)
     return forecast(draft.plan, draft.planned, share.device, share.actors) if draft else None

@@ -20,7 +20,7 @@ from tasks.storage import Folder
 
 
 def say(line: str) -> None:
-    """Tell of what tables of styles were found to hold, on stderr."""
+    """Tell of what was found while a job was planned, on stderr."""
     typer.echo(line, err=True)
 
 

@@ -7,6 +7,7 @@ import time
 from prefect import flow
 
 from pipelines.job import Job
+from pipelines.plan import say
 from pipelines.summary import RunSummary
 from tasks import steps
 from tasks.actors.on_demand import PoolOnDemand
@@ -36,7 +37,7 @@ def stylize(job: Job) -> RunSummary:
     )
     with PoolOnDemand(job.resources, job.output, job.store_uri, job.scores.clip) as actors:
         tried = finish_open_plans(job, actors, summary)
-        steps.make_plan(job.output, wanted, actors, job.shard_images)
+        steps.make_plan(job.output, wanted, actors, job.shard_images, say)
         # Ours, or one that another driver made meanwhile: it owns what we wanted, so its end is ours to wait for.
         finish_open_plans(job, actors, summary, tried)
     close_run(summary)

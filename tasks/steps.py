@@ -88,14 +88,16 @@ def find_open_plans(output: str) -> list[Plan]:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="plan")
-def make_plan(output: str, wanted: Wanted, actors: PoolOnDemand, shard_images: int | Literal["auto"]) -> Plan | None:
+def make_plan(
+    output: str, wanted: Wanted, actors: PoolOnDemand, shard_images: int | Literal["auto"], say: Say
+) -> Plan | None:
     """Freeze what is wanted and not owned; None where nothing is left, and then no cluster is joined."""
 
     def size() -> ShardSize:
         share = actors.share
         return shard_size(wanted.images, wanted.styles, shard_images, share.device, share.actors)
 
-    return plan_wanted(Folder(output), wanted, size)
+    return plan_wanted(Folder(output), wanted, size, say)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="plan a retry")

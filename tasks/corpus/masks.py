@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tasks.corpus.base import Corpus, Entry
@@ -43,6 +43,22 @@ def check_masks(style: str, layout: RegionSettings, corpus: Corpus) -> None:
         )
     elif layout.masks is not None and layout.masks != BESIDE:
         _check_folder(style, layout.masks, corpus)
+
+
+def find_no_masks(layout: RegionSettings, corpus: Corpus, content_ids: Iterable[str]) -> ImageError | None:
+    """Why the first of some contents has no mask, where none of them has."""
+    read = open_masks(layout, corpus)
+    first = None
+    for content_id in content_ids:
+        try:
+            read(Entry(content_id, content_id, "", None))
+        except ImageError as error:
+            first = first or error
+            continue
+        except OSError:
+            pass  # nobody can tell now: whoever needs the mask will
+        return None
+    return first
 
 
 def _in_column(column: str, corpus: Corpus) -> ReadMask:

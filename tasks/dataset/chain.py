@@ -11,17 +11,22 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from tasks.corpus import open_corpus
-from tasks.corpus.base import Piece
+from tasks.corpus.base import Corpus, Piece
+from tasks.corpus.masks import find_no_masks
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.identity import DatasetIdentity, check_style_names, freeze_identity
 from tasks.dataset.ledger import Ledger, tombstone
 from tasks.dataset.sink import abandon_shard, new_token
+from tasks.labelled.wording import Say
 from tasks.ownership import Want, part, subtract
 from tasks.plan import Plan, Wanted, draft, publish_plan
 from tasks.records import RequestError
 from tasks.shards import PlannedPiece, ShardSize, cut
 from tasks.storage import Folder
+from tasks.styles import PlannedStyle
+
+MASKS_LOOKED_FOR = 8  # of a style, at most: one that is not there takes 26 requests
 
 
 @dataclass(frozen=True)
@@ -32,34 +37,57 @@ class Draft:
     planned: Sequence[PlannedPiece]
 
 
-def draft_wanted(ledger: Ledger, wanted: Wanted, size: Callable[[], ShardSize]) -> Draft | None:
+def draft_wanted(
+    ledger: Ledger, wanted: Wanted, size: Callable[[], ShardSize], say: Say = lambda _: None
+) -> Draft | None:
     """Wanted minus everything that any plan owns; None where nothing is left, and then `size` is not asked.
 
-    Raises RequestError at a style or a content that is not what it was when it was planned.
+    `say` gets a sentence where masks seem to lie elsewhere. Raises RequestError at a style or a content that is not
+    what it was when it was planned.
     """
     check_style_names([style for plan in ledger.chain for style in ledger.owned_styles(plan)], wanted.styles)
     owned = ledger.ownership()
-    pieces = open_corpus(wanted.corpus).pieces(owned.known)
+    corpus = open_corpus(wanted.corpus)
+    pieces = corpus.pieces(owned.known)
     mask = owned.mask(style.digest for style in wanted.styles)
     wants = subtract(pieces, mask, owned, wanted.corpus.on_change)
     if not wants:
         return None
+    for style in wanted.styles:
+        _look_for_masks(style, corpus, wants, owned.mask([style.digest]), say)
     groups, planned = cut(wants, wanted.styles, owned.bits, size())
     plan = draft("wanted", wanted, groups, planned)
     return Draft(plan, planned)
 
 
-def plan_wanted(folder: Folder, wanted: Wanted, size: Callable[[], ShardSize]) -> Plan | None:
+def plan_wanted(
+    folder: Folder, wanted: Wanted, size: Callable[[], ShardSize], say: Say = lambda _: None
+) -> Plan | None:
     """Draft and publish; where another driver takes the place in the chain, read it again and draft anew."""
     while True:
         ledger = Ledger(folder)
-        made = draft_wanted(ledger, wanted, size)
+        made = draft_wanted(ledger, wanted, size, say)
         if made is None:
             return None
         freeze_identity(folder, DatasetIdentity(images=wanted.images, seed=wanted.seed))
         plan = publish_plan(folder, made.plan, made.planned, len(ledger.chain) + 1)
         if plan is not None:
             return plan
+
+
+def _look_for_masks(style: PlannedStyle, corpus: Corpus, wants: Sequence[Want], mask: int, say: Say) -> None:
+    """Look for the masks of a few contents that want a style (`mask` is its bit), spread over the corpus."""
+    layout = style.regions
+    if layout is None or layout.masks is None:
+        return
+    pieces = [want.piece for want in wants if want.styles & mask]
+    chosen = [piece.content_ids()[0] for piece in pieces[:: len(pieces) // MASKS_LOOKED_FOR + 1]]
+    error = find_no_masks(layout, corpus, chosen)
+    if error is not None:
+        say(
+            f"Style {style.name!r}, masks: {layout.masks}: of {len(chosen)} contents that were looked at none has one "
+            f"({error}). A content without a mask becomes a failed record."
+        )
 
 
 def plan_retry(folder: Folder, size: Callable[[Plan], ShardSize]) -> Plan | None:

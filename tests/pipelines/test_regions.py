@@ -30,6 +30,15 @@ def test_a_composite_style_is_forecast(atelier: Atelier, tmp_path: Path, regions
     assert outcome.code == 0, outcome.stderr
     assert "3 records of 3 contents" in outcome.stdout
     assert not (tmp_path / "out").exists()
+    assert "none has one" not in outcome.stderr
+
+
+def test_masks_that_seem_to_lie_elsewhere_are_told_by_a_forecast(atelier: Atelier, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    outcome = atelier("plan", write(tmp_path, {"masks": "masks"}))
+    assert outcome.code == 0
+    assert "3 records of 3 contents" in outcome.stdout
+    assert f"Style 'both', masks: {tmp_path}/masks: of 3 contents that were looked at none has one" in outcome.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from PIL import Image
 from tasks.actors.orders import make_order
 from tasks.actors.shard import stylize_shard
 from tasks.corpus.settings import CorpusSettings
-from tasks.dataset.chain import plan_retry, plan_wanted
+from tasks.dataset.chain import draft_wanted, plan_retry, plan_wanted
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import Verification, check
 from tasks.methods.adain.settings import AdainSettings
@@ -83,3 +83,24 @@ def test_a_composite_style_from_its_plan_to_its_retry(tmp_path: Path) -> None:
     page = render_report(data)
     assert page.count("of the picture") == 4
     assert all(layout in page for layout in ("masks: beside, feather: 0.01", "rings: 2, feather: 0.05"))
+
+
+@pytest.mark.parametrize(("masks", "missing"), [("beside", "p00.mask.png"), ("folder", "p00.png")])
+def test_masks_that_seem_to_lie_elsewhere_are_told_while_planning(tmp_path: Path, masks: str, missing: str) -> None:
+    photos, art = write_photographs(tmp_path / "photos", 20), write_style_pictures(tmp_path / "art")
+    (tmp_path / "folder").mkdir()
+    references = [{"image": str(art / f"{name}.png")} for name in ("bars", "blots")]
+    place = masks if masks == "beside" else str(tmp_path / masks)
+    style = {"name": "by-mask", "references": references, "regions": {"masks": place}}
+    styles = prepare_styles([StyleSettings.model_validate(style)], AdainSettings(), corpus=str(photos))
+    wanted = Wanted(settle_format(CorpusSettings(uri=str(photos)), styles), IMAGES, 0, styles, "store", "none")
+    said: list[str] = []
+    ledger = Ledger(Folder(str(tmp_path / "out")))
+    assert draft_wanted(ledger, wanted, ShardSize, said.append) is not None
+    assert len(said) == 1
+    assert f"'by-mask', masks: {place}: of 7 contents that were looked at none has one" in said[0]
+    assert missing in said[0]
+    where = photos / "p09.mask.png" if masks == "beside" else tmp_path / "folder/p09.png"
+    Image.new("L", (96, 64)).save(where)
+    draft_wanted(ledger, wanted, ShardSize, said.append)
+    assert len(said) == 1
