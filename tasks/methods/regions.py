@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tasks.images.padding import pad_to_stride
+from tasks.methods.base import Pairs
 
 
 def weigh_positions(
@@ -39,6 +40,16 @@ def rows_of(weights_PRhw: Tensor, rows: slice) -> Tensor:
 def shrink_weights(weights_PRhw: Tensor, size: tuple[int, int]) -> Tensor:
     """The weights at the positions of a feature map, means over what each covers; PR11 spreads."""
     return F.adaptive_avg_pool2d(weights_PRhw, size)
+
+
+def render_apart(pairs: Pairs, plain: Callable[[Pairs], Tensor], composite: Callable[[Pairs], Tensor]) -> Tensor:
+    """Images_PCHW of pairs, those that have regions rendered by `composite`, the others by `plain`."""
+    composites = pairs.composites()
+    if len(composites) in (0, len(pairs)):
+        return composite(pairs) if composites else plain(pairs)
+    others = sorted(set(range(len(pairs))) - set(composites))
+    images_PCHW = torch.cat([composite(pairs.pick(composites)), plain(pairs.pick(others))])
+    return images_PCHW[torch.tensor(composites + others).argsort().to(images_PCHW.device)]
 
 
 def find_counting(shares_RHW: Tensor) -> list[int]:

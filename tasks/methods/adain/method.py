@@ -7,6 +7,7 @@ Huang and Belongie, Arbitrary Style Transfer in Real-time with Adaptive Instance
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ from tasks.methods.adain.transfer import (
 )
 from tasks.methods.base import Content, Pairs, Representation, Style
 from tasks.methods.pictures import Pictures, from_bytes, to_bytes
-from tasks.methods.regions import shrink_weights, weigh_positions
+from tasks.methods.regions import render_apart, shrink_weights, weigh_positions
 
 
 def open_method(settings: AdainSettings, device: str = "cpu") -> AdaIn:
@@ -82,13 +83,8 @@ class AdaIn:
     @torch.inference_mode()
     def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
         """Stylize: images_PCHW in [0, 1]. AdaIN draws no noise: the seeds change nothing."""
-        composites = pairs.composites()
-        if not composites:
-            return self._render(content, reps, pairs)
-        plain = [place for place in range(len(pairs)) if place not in composites]
-        groups = [places for places in (composites, plain) if places]
-        images_PCHW = torch.cat([self._render(content, reps, pairs.pick(places)) for places in groups])
-        return images_PCHW[torch.tensor(composites + plain).argsort().to(self.device)]
+        render = partial(self._render, content, reps)
+        return render_apart(pairs, plain=render, composite=render)
 
     def _render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
         """Pairs that all have regions, or none of them."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from tasks.methods.base import Method, Pairs, Reference, Representation, Style
-from tasks.methods.regions import blend_pictures, rows_of, shrink_weights, weigh_positions
+from tasks.methods.regions import blend_pictures, render_apart, rows_of, shrink_weights, weigh_positions
 from tasks.methods.settings import MethodSettings
 from tests.tasks.methods.conftest import picture, stripes, style
 
@@ -54,6 +54,22 @@ def test_shrunk_weights_are_means_of_what_they_cover() -> None:
     assert_close(small.sum(1), torch.ones(1, 2, 3))
     assert_close(small[0, 0, 0], torch.tensor([1.0, 0.5, 0.0]))
     assert shrink_weights(weigh(None), (2, 3)).shape == (1, 2, 2, 3)
+
+
+def test_pairs_with_regions_are_rendered_apart_and_come_in_their_order() -> None:
+    shares = halves(4, 6)
+
+    def fill(value: float, some: Pairs) -> Tensor:
+        return torch.stack([torch.full((3, 4, 6), value + seed) for seed in some.seeds])
+
+    def render(*regions: Tensor | None) -> list[float]:
+        pairs = Pairs([0] * len(regions), [0] * len(regions), range(len(regions)), regions)
+        made = render_apart(pairs, plain=lambda some: fill(0, some), composite=lambda some: fill(10, some))
+        return made[:, 0, 0, 0].tolist()
+
+    assert render(None, shares, None, shares) == [0, 11, 2, 13]
+    assert render(shares, shares) == [10, 11]
+    assert render(None, None) == [0, 1]
 
 
 def test_whole_pictures_are_blended_by_their_shares() -> None:
