@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
@@ -117,9 +117,10 @@ def make_retry(output: str, actors: PoolOnDemand) -> Plan | None:
 
 @task(cache_policy=NO_CACHE, task_run_name="represent a batch")
 def represent_batch(pool: Pool, styles: Sequence[PlannedStyle]) -> RepresentWork:
-    """Compute and store what the store lacks of a batch of styles."""
+    """Compute and store what the store lacks of a batch of styles, with progress on stderr."""
     started = time.monotonic()
-    return RepresentWork(pool.represent(styles), time.monotonic() - started)
+    with make_bar(len(styles), "style") as bar:
+        return RepresentWork(pool.represent(styles, bar.update), time.monotonic() - started)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="stylize a wave of plan {plan.seq}")
@@ -198,14 +199,18 @@ def locate_corpus(plan: Plan, wanted: CorpusSettings) -> CorpusSettings:
     return plan.corpus
 
 
+def make_bar(total: int, unit: str) -> Any:
+    """A bar on stderr: a log file gets a line now and then, a terminal a bar that moves."""
+    interval = 0.5 if sys.stderr.isatty() else 15.0
+    return tqdm(total=total, unit=unit, file=sys.stderr, mininterval=interval, smoothing=0.1)
+
+
 class Progress:
     """A bar on stderr: pairs done, failed, and what each second brings."""
 
     def __init__(self, pairs: int) -> None:
-        # A log file gets a line now and then; a terminal gets a bar that moves.
-        interval = 0.5 if sys.stderr.isatty() else 15.0
         self._pairs = pairs
-        self._bar = tqdm(total=pairs, unit="pair", file=sys.stderr, mininterval=interval, smoothing=0.1)
+        self._bar = make_bar(pairs, "pair")
         self.records = self.failed = 0
         self.stages: Counter[str] = Counter()
 

@@ -76,13 +76,17 @@ class Folder:
 
     def list(self, prefix: str) -> dict[str, int]:
         """Names under a sub-folder, with their sizes in bytes; empty where there is no such folder."""
+        return {name: info["size"] for name, info in self.describe(prefix).items()}
+
+    def describe(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """The same names with all that the store tells of each: sizes, times, tags."""
         try:
             found = self.filesystem.find(self.within(prefix), detail=True)
         except FileNotFoundError:
             return {}
         root = self.path.rstrip("/") + "/"
-        files = {path.removeprefix(root): info["size"] for path, info in found.items() if _is_object(path, info)}
-        return {name: size for name, size in sorted(files.items()) if not _is_temporary(name)}
+        files = {path.removeprefix(root): info for path, info in found.items() if _is_object(path, info)}
+        return {name: info for name, info in sorted(files.items()) if not _is_temporary(name)}
 
     def read(self, name: str) -> bytes:
         """Content of an object. Raises FileNotFoundError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,28 +41,33 @@ class Pool:
         for actor in [*self.actors, self._journal]:
             ray.kill(actor)
 
-    def represent(self, styles: Sequence[PlannedStyle]) -> int:
+    def represent(self, styles: Sequence[PlannedStyle], on_progress: OnProgress = lambda _: None) -> int:
         """Compute what the store lacks, spread over the actors; gives how many were computed.
 
-        A part whose process dies is tried again: what it had published stays. Raises what `represent` raised.
+        `on_progress` is called with the number of styles that are done, whenever some are. A part whose process dies
+        is tried again: what it had published stays. Raises what `represent` raised.
         """
-        parts = {slot: list(styles[slot :: len(self.actors)]) for slot in range(len(self.actors))}
-        computed = 0
+        parts = {slot: styles[slot :: len(self.actors)] for slot in range(len(self.actors))}
+        left, computed = set(parts), 0
         for _ in range(MAX_REPRESENT_ATTEMPTS):
-            calls = {slot: self.actors[slot].represent.remote(part) for slot, part in parts.items() if part}
-            parts = {}
-            for slot, call in calls.items():
-                try:
-                    computed += ray.get(call)
-                except RayTaskError as error:
-                    raise find_cause(error) from error
-                except RayActorError:
-                    log.warning("a process died while it represented styles")
-                    parts[slot] = list(styles[slot :: len(self.actors)])
-                    self._wait_until_restarted(slot)
-            if not parts:
+            calls = {
+                self.actors[slot].represent.remote(few): (slot, len(few))
+                for slot in left
+                for few in split_together(parts[slot])
+            }
+            left = set()
+            for slot, done, made in _finished(calls):
+                if made is None:
+                    left.add(slot)
+                else:
+                    computed += made
+                    on_progress(done)
+            for slot in left:
+                log.warning("a process died while it represented styles")
+                self._wait_until_restarted(slot)
+            if not left:
                 return computed
-        names = ", ".join(sorted(style.name for part in parts.values() for style in part)[:5])
+        names = ", ".join(sorted(style.name for slot in left for style in parts[slot])[:5])
         raise RuntimeError(
             f"A process died {MAX_REPRESENT_ATTEMPTS} times while it represented styles, such as {names}."
         )
@@ -147,6 +152,28 @@ class Pool:
                 if time.monotonic() > end:
                     raise RuntimeError(f"An actor's process dies whenever it starts: {error}") from error
                 time.sleep(RESTART_POLL_SECONDS)
+
+
+def split_together(styles: Sequence[PlannedStyle]) -> Iterator[list[PlannedStyle]]:
+    """Styles in calls: as many together as their method makes something of, so that the others are told of sooner."""
+    for method in dict.fromkeys(style.method for style in styles):
+        group = [style for style in styles if style.method == method]
+        for start in range(0, len(group), method.represent_at_once):
+            yield group[start : start + method.represent_at_once]
+
+
+def _finished(calls: Mapping[Any, tuple[int, int]]) -> Iterator[tuple[int, int, int | None]]:
+    """Slot and styles of each call, as they finish, and what it computed; None where its process died."""
+    waiting = list(calls)
+    while waiting:
+        (call, *_), waiting = ray.wait(waiting)
+        slot, count = calls[call]
+        try:
+            yield slot, count, ray.get(call)
+        except RayTaskError as error:
+            raise find_cause(error) from error
+        except RayActorError:
+            yield slot, count, None
 
 
 @contextmanager

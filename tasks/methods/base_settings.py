@@ -33,7 +33,7 @@ class Settings(BaseModel):
     accepts_texts: ClassVar[bool] = False
     accepts_masks: ClassVar[bool] = False
     mixes_by_place: ClassVar[bool] = False  # a composite in one pass; else each reference is rendered for itself
-    needs_pictures: ClassVar[bool] = True
+    represent_at_once: ClassVar[int] = 64  # styles that share work when they are represented together
 
     name: str
 

@@ -16,10 +16,12 @@ import ray
 
 from tasks.actors.cluster import Share, cluster_nodes, divide
 from tasks.actors.orders import ActorSettings, ShardOrder
-from tasks.actors.pool import Pool, open_pool
+from tasks.actors.pool import Pool, open_pool, split_together
 from tasks.actors.settings import ResourceSettings
 from tasks.dataset.footer import ShardFooter
-from tasks.styles import PlannedStyle
+from tasks.methods.adain.settings import AdainSettings
+from tasks.methods.clipstyler.settings import FastSettings
+from tasks.styles import PlannedStyle, StyleSettings, plan_style
 from tests.tasks.actors.crashing.sitecustomize import MARK
 from tests.tasks.actors.making import load, make_order, stylize, write_photographs
 
@@ -102,8 +104,18 @@ def test_actors_that_ask_for_no_gpu_are_given_none(pool: Pool) -> None:
 
 
 def test_representations_are_spread_and_computed_once(pool: Pool, styles: tuple[PlannedStyle, ...]) -> None:
-    assert pool.represent(styles) == len(styles)
+    done: list[int] = []
+    assert pool.represent(styles, done.append) == len(styles) == sum(done)
     assert pool.represent(styles) == 0
+
+
+def test_styles_that_share_no_work_are_told_of_one_by_one() -> None:
+    fire = StyleSettings(name="fire", references=[{"text": "fire"}])
+    ice = StyleSettings(name="ice", references=[{"text": "ice"}])
+    alone, together = (
+        [plan_style(style, method) for style in (fire, ice)] for method in (FastSettings(mode="fast"), AdainSettings())
+    )
+    assert list(split_together([*alone, *together])) == [[alone[0]], [alone[1]], together]
 
 
 def test_rows_are_counted_while_shards_are_in_hand(
