@@ -95,9 +95,7 @@ def test_the_authors_decoders_are_used_as_they_are(tmp_path: Path, image: Tensor
 def test_a_decoder_of_another_network_is_refused(tmp_path: Path) -> None:
     adain_vgg(tmp_path)
     decoders = [{"text": "ink", "weights": str(tmp_path / "decoder.pth")}]
-    with pytest.raises(
-        RequestError, match=r"that encoder: small tunes, as .*decoder\.pth for 'ink' has to be"
-    ):
+    with pytest.raises(RequestError, match=r"that encoder: small tunes, as .*decoder\.pth for 'ink' has to be"):
         FastMethod(settings(decoders=decoders), CPU)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch.testing import assert_close
 
 from tasks.images.padding import to_tensor
 from tasks.losses.crops import Crops, draw_crops
-from tasks.methods.base import Pairs, Reference, Style
+from tasks.methods.base import Pairs, Reference, Representation, Style
 from tasks.methods.clipstyler import start as start_of_networks
 from tasks.methods.clipstyler.directions import read_targets
 from tasks.methods.clipstyler.finish import raise_contrast
@@ -56,6 +58,35 @@ def test_pairs_together_go_the_way_they_go_alone() -> None:
         assert_close(alone.step(draw_crops(generators, 2, 24, (48, 48)))[0], totals[row], atol=0, rtol=1e-4)
         # The sign of a gradient that is next to nothing decides a whole step of Adam: a few pixels differ.
         assert (alone.render()[0].detach() - after[row]).abs().mean() < 0.05 * (after - before)[row].abs().mean()
+
+
+@pytest.fixture
+def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All arithmetic in float64."""
+    single = torch.Tensor.float
+    monkeypatch.setattr(
+        torch.Tensor, "float", lambda tensor: tensor if tensor.dtype == torch.float64 else single(tensor)
+    )
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def in_double(method: OptimizeMethod) -> OptimizeMethod:
+    method.judge.encoder.model.double()
+    method.judge = replace(method.judge, extract=deepcopy(method.judge.extract).double())  # others share that one
+    return method
+
+
+@pytest.mark.usefixtures("double")
+def test_pairs_together_are_pairs_alone_but_for_rounding() -> None:
+    """In float64, where rounding has not grown to a level yet after ten updates; in float32 it soon has."""
+    together, alone = (in_double(OptimizeMethod(settings(steps=11, pairs_at_once=n), CPU)) for n in (3, 1))
+    reps = together.represent([Style(text, (Reference(text=text),)) for text in TEXTS])
+    reps = [Representation({name: tensor.double() for name, tensor in rep.tensors.items()}) for rep in reps]
+    content = together.encode(picture(32, 40, seed=1, count=2).double())
+    pairs = Pairs([0, 1, 0], [0, 1, 1], [5, 6, 7])
+    assert_close(together.render(content, reps, pairs), alone.render(content, reps, pairs), atol=1e-4, rtol=0)
 
 
 def test_a_pair_s_picture_is_its_seed_s(images: Tensor) -> None:
