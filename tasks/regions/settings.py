@@ -16,19 +16,23 @@ Count = Annotated[int, Field(ge=1, le=64)]
 
 
 class RegionSettings(BaseModel):
-    """One layout. Its regions go to the references in turn: the first region to the first reference, and so on."""
+    """One layout. Its regions go to the references in turn, and again from the first where there are more regions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     grid: tuple[Count, Count] | None = Field(
-        None, description="[rows, columns], in reading order; [2, 2] of two references is a chequerboard."
+        None,
+        description="[rows, columns], in reading order; where every row would begin with the same reference, each "
+        "begins one later than the row above, so that [2, 2] of two references is a chequerboard.",
     )
-    stripes: Count | None = Field(None, description="So many equal stripes, from the top left.")
+    stripes: Count | None = Field(None, description="So many stripes of one width, from the top left.")
     direction: Literal["vertical", "horizontal", "diagonal"] = Field("vertical", description="How stripes run.")
     rings: Count | None = Field(None, description="So many rings about the centre, the innermost first.")
     sectors: Count | None = Field(None, description="So many sectors about the centre, clockwise from the top.")
     foreground: bool = Field(
-        False, description="What stands out in the content to the first reference, the rest to the second."
+        False,
+        description="What stands out in the content, often only a part of it, to the first reference, the rest to the "
+        "second; for exact regions bring masks.",
     )
     masks: str | None = Field(
         None,
