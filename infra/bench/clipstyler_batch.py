@@ -52,7 +52,8 @@ def main() -> None:
 def open_methods(options: argparse.Namespace, clip: str, precision: Precision) -> list[OptimizeMethod]:
     """One by one, and all at once."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    settings = {"steps": options.steps, "crops": options.crops, "clip": clip, "precision": precision}
+    published = {"start": "random", "crop_size": 128, "structure_weight": 0.0}  # also where the CLIP is an embedded one
+    settings = {"steps": options.steps, "crops": options.crops, "clip": clip, "precision": precision, **published}
     return [
         OptimizeMethod(OptimizeSettings(mode="optimize", pairs_at_once=at_once, **settings), device)
         for at_once in (1, options.pairs)

@@ -84,13 +84,9 @@ def test_weights_that_stand_ready_are_whole_and_for_a_text_that_a_style_has(tmp_
         prepare_styles([style(text=text)], FastSettings(mode="fast", weights="embedded:adain-small", decoders=decoders))
 
     prepare("a pencil sketch", "whole")
-    with pytest.raises(
-        RequestError, match=r"'a pencil sketch', which no style has: did you mean 'a pencil scetch'"
-    ):
+    with pytest.raises(RequestError, match=r"'a pencil sketch', which no style has: did you mean 'a pencil scetch'"):
         prepare("a pencil scetch", "whole")
-    with pytest.raises(
-        RequestError, match=r"short\.safetensors for 'a pencil sketch' has to be: the tensor .*missing"
-    ):
+    with pytest.raises(RequestError, match=r"short\.safetensors for 'a pencil sketch' has to be: the tensor .*missing"):
         prepare("a pencil sketch", "short")
     with pytest.raises(RequestError, match=r"no weights file at .*gone"):
         prepare("a pencil sketch", "gone")

@@ -22,7 +22,7 @@ from tasks.methods.clipstyler.photographs import load_photographs
 from tasks.methods.clipstyler.settings import FastSettings
 from tasks.methods.clipstyler.tuning import Tuner
 from tasks.methods.contents import encode_contents
-from tasks.methods.regions import blend_pictures
+from tasks.methods.regions import blend_pictures, render_apart
 
 KEPT = 64  # tuned decoders, for styles that share a reference: 90 MB, or 0.9 GB of VGG's
 
@@ -61,22 +61,14 @@ class FastMethod:
 
     def _render(self, content: Content, rep: Representation, pairs: Pairs) -> Tensor:
         """All pairs of one style: plain ones through its mixed decoder, composites through each reference's."""
-        images: list[Tensor] = [torch.empty(0)] * len(pairs)
-        composites = set(pairs.composites())
-        plain = [place for place in range(len(pairs)) if place not in composites]
         weights = rep.tensors["weights"].tolist()
         tuned = [read_decoder(rep, index) for index in range(len(weights))]
-        if plain:
-            for place, image_CHW in zip(plain, self._decode(content, pairs.pick(plain), tuned, weights), strict=True):
-                images[place] = image_CHW
-        if composites:
-            places = sorted(composites)
-            chosen = pairs.pick(places)
-            shares_PRHW = torch.stack([s.to(self.device) for s in chosen.regions if s is not None])
-            blended = blend_pictures(lambda r: self._decode(content, chosen, tuned[r : r + 1], [1.0]), shares_PRHW)
-            for place, image_CHW in zip(places, blended, strict=True):
-                images[place] = image_CHW
-        return torch.stack(images)
+
+        def blend(composites: Pairs) -> Tensor:
+            shares_PRHW = torch.stack([shares.to(self.device) for shares in composites.regions if shares is not None])
+            return blend_pictures(lambda r: self._decode(content, composites, tuned[r : r + 1], [1.0]), shares_PRHW)
+
+        return render_apart(pairs, lambda plain: self._decode(content, plain, tuned, weights), blend)
 
     def _decode(
         self, content: Content, pairs: Pairs, tuned: Sequence[Mapping[str, Tensor]], weights: Sequence[float]
