@@ -14,7 +14,7 @@ from tasks.losses.crops import Crops
 from tasks.losses.taps import CLIPSTYLER_CONTENT
 from tasks.methods.base import Content
 from tasks.methods.clipstyler.directions import Target, Targets
-from tasks.methods.clipstyler.optimisation import Judge, Optimisation
+from tasks.methods.clipstyler.optimisation import Judge, Objective, Optimisation
 from tasks.methods.clipstyler.settings import OptimizeSettings
 from tasks.methods.clipstyler.unet import render_logits, unet_layout
 from tests.golden.conftest import Fixture, Golden
@@ -113,7 +113,8 @@ class TestSteps:
         content = Content({"image": image_1CHW, "embedding": embedding_1D, **vgg(image_1CHW)}, *image_1CHW.shape[2:])
         direction_1D = text_directions(encoder, [numbers.number("text")], settings.source)
         target = Targets((1.0,), (Target(direction_1D, direction_1D),))
-        return Optimisation(network, content, [target], Judge(encoder, vgg, CLIPSTYLER_CONTENT), settings)
+        objective = Objective(content, [target], Judge(encoder, vgg, CLIPSTYLER_CONTENT), settings)
+        return Optimisation(network, objective)
 
     def crops(self, numbers: Fixture, step: int) -> Crops:
         return recorded_crops(numbers, numbers.tensors["crops_top_left"][step], numbers.tensors["endpoints"][step])
@@ -122,7 +123,7 @@ class TestSteps:
         expected = numbers.tensors
         for step in range(numbers.number("steps")):
             image_1CHW = optimisation.render().detach()
-            losses = optimisation.losses(image_1CHW, self.crops(numbers, step))
+            losses = optimisation.objective.losses(image_1CHW, self.crops(numbers, step))
             names = {"direction": "loss_dir", "patch": "loss_patch", "content": "content_loss"}
             for own, name in names.items():
                 assert_close(losses[own][0], expected[name][step], atol=0, rtol=2e-4)

@@ -35,21 +35,11 @@ class Judge:
     content_loss: TapLoss
 
 
-class Optimisation:
-    """P pairs under way. `content` has a row for each: its image, CLIP embedding and features by tap."""
+class Objective:
+    """What P outputs are to become. `content` has a row for each: its image, CLIP embedding and features by tap."""
 
-    def __init__(
-        self,
-        networks: Networks,
-        content: Content,
-        targets: Sequence[Targets],
-        judge: Judge,
-        settings: OptimizeSettings,
-    ) -> None:
+    def __init__(self, content: Content, targets: Sequence[Targets], judge: Judge, settings: OptimizeSettings) -> None:
         self.content, self.targets, self.judge, self.settings = content, list(targets), judge, settings
-        self.networks = {name: tensor.requires_grad_() for name, tensor in networks.items()}
-        self.optimiser = torch.optim.Adam(self.networks.values(), lr=settings.learning_rate)
-        self.updates = 0
         rows: dict[int, list[int]] = {}
         for row, style in enumerate(targets):
             rows.setdefault(id(style), []).append(row)
@@ -60,10 +50,10 @@ class Optimisation:
     def images_PCHW(self) -> Tensor:
         return self.content.tensors["image"]
 
-    def render(self) -> Tensor:
-        """What the networks make of their contents now: images_PCHW in (0, 1)."""
+    def render(self, networks: Networks) -> Tensor:
+        """What the networks make of the contents now: images_PCHW in (0, 1)."""
         with autocast(self.images_PCHW.device, self.settings.precision):
-            return render_networks(self.networks, self.images_PCHW)
+            return render_networks(networks, self.images_PCHW)
 
     def losses(self, outputs_PCHW: Tensor, crops: Crops) -> dict[str, Tensor]:
         """`direction`, `patch`, `content`, `variation` and, where it counts, `structure`: P, without their weights."""
@@ -87,19 +77,38 @@ class Optimisation:
             losses["structure"] = structure_losses(outputs_PCHW, self.images_PCHW)
         return losses
 
-    def _towards(self, loss: Callable[[Targets, list[int]], Tensor]) -> Tensor:
-        """A loss of the rows of each style, in the order of the pairs: P."""
-        return torch.cat([loss(targets, rows) for targets, rows in self.by_style])[self.order_P]
-
     def total(self, losses: dict[str, Tensor]) -> Tensor:
         """The weighted sum (equation 5; the structure is ours), P."""
         return torch.stack([getattr(self.settings, f"{name}_weight") * loss_P for name, loss_P in losses.items()]).sum(
             0
         )
 
+    def keep(self, rows: Sequence[int]) -> Objective:
+        """That of some of the outputs."""
+        targets = [self.targets[row] for row in rows]
+        return Objective(self.content.rows(torch.tensor(rows)), targets, self.judge, self.settings)
+
+    def _towards(self, loss: Callable[[Targets, list[int]], Tensor]) -> Tensor:
+        """A loss of the rows of each style, in the order of the pairs: P."""
+        return torch.cat([loss(targets, rows) for targets, rows in self.by_style])[self.order_P]
+
+
+class Optimisation:
+    """P pairs under way: a network, an Adam's state and an output each."""
+
+    def __init__(self, networks: Networks, objective: Objective) -> None:
+        self.objective, self.settings = objective, objective.settings
+        self.networks = {name: tensor.requires_grad_() for name, tensor in networks.items()}
+        self.optimiser = torch.optim.Adam(self.networks.values(), lr=self.settings.learning_rate)
+        self.updates = 0
+
+    def render(self) -> Tensor:
+        """What the networks make of their contents now: images_PCHW in (0, 1)."""
+        return self.objective.render(self.networks)
+
     def step(self, crops: Crops) -> Tensor:
         """One update of every pair; the totals_P before it."""
-        totals_P = self.total(self.losses(self.render(), crops))
+        totals_P = self.objective.total(self.objective.losses(self.render(), crops))
         self.optimiser.zero_grad(set_to_none=True)
         totals_P.sum().backward()
         self.updates += 1
@@ -110,11 +119,9 @@ class Optimisation:
 
     def keep(self, rows: Sequence[int]) -> Optimisation:
         """The optimisation of some of the pairs, as far as it has come."""
-        index = torch.tensor(rows)
-        on_device = index.to(self.images_PCHW.device)
+        on_device = torch.tensor(rows).to(self.objective.images_PCHW.device)
         networks = {name: tensor.detach()[on_device] for name, tensor in self.networks.items()}
-        targets = [self.targets[row] for row in rows]
-        kept = Optimisation(networks, self.content.rows(index), targets, self.judge, self.settings)
+        kept = Optimisation(networks, self.objective.keep(rows))
         kept.updates = self.updates
         for name, tensor in self.networks.items():
             state = self.optimiser.state[tensor]
@@ -130,7 +137,7 @@ def optimise(whole: Optimisation, generators: Sequence[torch.Generator]) -> Tens
     With a plateau a pair ends as soon as its mean loss over 20 steps fell too little; the others go on without it.
     """
     settings = whole.settings
-    height, width = whole.images_PCHW.shape[-2:]
+    height, width = whole.objective.images_PCHW.shape[-2:]
     images: list[Tensor] = [torch.empty(0)] * len(generators)
     running, places, history = whole, list(range(len(generators))), []
     for _ in range(settings.steps - 1):
@@ -152,7 +159,7 @@ def optimise(whole: Optimisation, generators: Sequence[torch.Generator]) -> Tens
 @torch.no_grad()
 def collect(running: Optimisation, places: Sequence[int], rows: Sequence[int], images: list[Tensor]) -> None:
     """Put the outputs of some rows where they belong, rendered in float32: bfloat16 is as coarse as 8 bits."""
-    outputs_PCHW = render_networks(running.networks, running.images_PCHW)
+    outputs_PCHW = render_networks(running.networks, running.objective.images_PCHW)
     for row in rows:
         images[places[row]] = outputs_PCHW[row]
 

@@ -20,7 +20,7 @@ from tasks.methods.base import Content, Pairs, Representation, Style
 from tasks.methods.clipstyler.directions import Directions, Targets, keep_targets, read_targets
 from tasks.methods.clipstyler.extractors import CONTENT_LOSSES, open_extractor
 from tasks.methods.clipstyler.finish import raise_contrast
-from tasks.methods.clipstyler.optimisation import Judge, Optimisation, optimise
+from tasks.methods.clipstyler.optimisation import Judge, Objective, Optimisation, optimise
 from tasks.methods.clipstyler.settings import OptimizeSettings
 from tasks.methods.clipstyler.start import fit_network
 from tasks.methods.clipstyler.unet import draw_networks
@@ -134,6 +134,6 @@ class OptimizeMethod:
             networks = {name: tensor.to(self.device) for name, tensor in stacked.items()}
         else:
             networks = draw_networks(generators, self.device)
-        started = Optimisation(networks, rows, [output.targets for output in wanted], self.judge, self.settings)
-        images_PChw = optimise(started, generators)
+        objective = Objective(rows, [output.targets for output in wanted], self.judge, self.settings)
+        images_PChw = optimise(Optimisation(networks, objective), generators)
         return raise_contrast(crop_back(images_PChw, content.height, content.width), self.settings.contrast)

@@ -17,7 +17,7 @@ from tasks.methods.base import Pairs, Reference, Representation, Style
 from tasks.methods.clipstyler import start as start_of_networks
 from tasks.methods.clipstyler.directions import read_targets
 from tasks.methods.clipstyler.finish import raise_contrast
-from tasks.methods.clipstyler.optimisation import WINDOW, Optimisation, find_falling, optimise
+from tasks.methods.clipstyler.optimisation import WINDOW, Objective, Optimisation, find_falling, optimise
 from tasks.methods.clipstyler.optimize import OptimizeMethod
 from tasks.methods.clipstyler.settings import OptimizeSettings
 from tasks.methods.clipstyler.unet import draw_networks, render_networks
@@ -41,7 +41,7 @@ def start(method: OptimizeMethod, seeds: Sequence[int], size: int = 48) -> tuple
     targets = [read_targets(reps[seed % 2], CPU) for seed in seeds]
     content = method.encode(torch.cat([picture(size, size, seed=seed) for seed in seeds]))
     networks = draw_networks(generators, CPU)
-    return Optimisation(networks, content, targets, method.judge, method.settings), generators
+    return Optimisation(networks, Objective(content, targets, method.judge, method.settings)), generators
 
 
 def test_pairs_together_go_the_way_they_go_alone() -> None:
@@ -109,12 +109,12 @@ def test_an_optimisation_arrives() -> None:
     running, generators = start(method, (2, 4), size=64)
     drawn = draw_crops([torch.Generator().manual_seed(0)] * 2, 4, 32, (64, 64))
     with torch.no_grad():
-        first = running.losses(running.render(), drawn)
+        first = running.objective.losses(running.render(), drawn)
     optimise(running, generators)
     with torch.no_grad():
-        last = running.losses(running.render(), drawn)
+        last = running.objective.losses(running.render(), drawn)
     assert last["direction"].mean() < first["direction"].mean() - 0.1
-    assert running.total(last).mean() < 0.9 * running.total(first).mean()
+    assert running.objective.total(last).mean() < 0.9 * running.objective.total(first).mean()
 
 
 def test_a_pair_that_no_longer_falls_stops_and_the_others_go_on() -> None:
