@@ -13,7 +13,7 @@ from tests.tasks.actors.making import write_photographs
 pytestmark = [pytest.mark.ray, pytest.mark.prefect]
 
 FAST = {"name": "clipstyler", "mode": "fast", "steps": 2, "batch": 1, "views": 1, "crop_size": 48}
-OPTIMIZE = {"name": "clipstyler", "mode": "optimize", "steps": 3, "crops": 1, "crop_size": 32}
+OPTIMIZE = {"name": "clipstyler", "mode": "optimize", "start": "random", "steps": 3, "crops": 1, "crop_size": 32}
 
 
 def test_words_become_styles(atelier: Atelier, tmp_path: Path) -> None:

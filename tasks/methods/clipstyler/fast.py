@@ -5,7 +5,6 @@ N contents, P outputs (pairs), C channels, H and W pixels; h and w are padded si
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -20,11 +19,12 @@ from tasks.methods.clipstyler.fast_backbones import load_decoders, open_backbone
 from tasks.methods.clipstyler.finish import raise_contrast
 from tasks.methods.clipstyler.photographs import load_photographs
 from tasks.methods.clipstyler.settings import FastSettings
+from tasks.methods.clipstyler.tuned import KeptNetworks, Network, mix_networks, name_tensors, read_networks
 from tasks.methods.clipstyler.tuning import Tuner
 from tasks.methods.contents import encode_contents
 from tasks.methods.regions import blend_pictures, render_apart
 
-KEPT = 64  # tuned decoders, for styles that share a reference: 90 MB, or 0.9 GB of VGG's
+DECODER = "decoder"
 
 
 class FastMethod:
@@ -35,7 +35,7 @@ class FastMethod:
         self.backbone = open_backbone(settings, device)
         self.first = {name: tensor.cpu() for name, tensor in self.backbone.first_decoder().state_dict().items()}
         self.given = load_decoders(settings) if settings.decoders else {}
-        self.tuned: dict[str, dict[str, Tensor]] = {}  # by reference, the last few
+        self.kept = KeptNetworks()
 
     def represent(self, styles: Sequence[Style]) -> list[Representation]:
         """`weights` (R) and, of reference k, `decoder<k>.*`: tensors in the layout of the decoder."""
@@ -62,7 +62,7 @@ class FastMethod:
     def _render(self, content: Content, rep: Representation, pairs: Pairs) -> Tensor:
         """All pairs of one style: plain ones through its mixed decoder, composites through each reference's."""
         weights = rep.tensors["weights"].tolist()
-        tuned = [read_decoder(rep, index) for index in range(len(weights))]
+        tuned = read_networks(rep, DECODER)
 
         def blend(composites: Pairs) -> Tensor:
             shares_PRHW = torch.stack([shares.to(self.device) for shares in composites.regions if shares is not None])
@@ -75,7 +75,7 @@ class FastMethod:
     ) -> Tensor:
         """The pairs' contents through the mix of some decoders, at the strength: images_PCHW."""
         size, strength = (content.height, content.width), self.settings.strength
-        mixed = mix_decoders([self.first, *tuned], [1 - strength, *(strength * weight for weight in weights)])
+        mixed = mix_networks([self.first, *tuned], [1 - strength, *(strength * weight for weight in weights)])
         decoder = self.backbone.open_decoder(mixed)
         finished = []
         for part in split_rows(len(pairs), size[0] * size[1], self.device):
@@ -87,42 +87,17 @@ class FastMethod:
     def _represent(self, style: Style) -> Representation:
         kept = {"weights": torch.tensor(style.weights())}
         for index, reference in enumerate(style.references):
-            kept |= {f"decoder{index}.{name}": tensor for name, tensor in self._tuned(reference).items()}
+            kept |= name_tensors(DECODER, index, self._tuned(reference))
         return Representation(kept)
 
-    def _tuned(self, reference: Reference) -> dict[str, Tensor]:
+    def _tuned(self, reference: Reference) -> Network:
         """The decoder of a reference: given, tuned before, or tuned now."""
-        key = reference.text if reference.image_CHW is None else digest_picture(reference.image_CHW)
-        assert key is not None  # a reference is a text or a picture (tasks/styles.py)
-        if key in self.given:
-            return self.given[key]
-        if key not in self.tuned:
-            self.tuned[key] = self.tuner.tune(reference)
-            for oldest in list(self.tuned)[:-KEPT]:
-                del self.tuned[oldest]
-        return self.tuned[key]
+        if reference.text in self.given:
+            return self.given[reference.text]
+        return self.kept.get(reference, lambda: self.tuner.tune(reference))
 
     @cached_property
     def tuner(self) -> Tuner:
         """Opened where there is something to tune: CLIP and the photographs."""
         encoder = open_clip_model(self.settings.clip, str(self.device))
         return Tuner(self.backbone, encoder, load_photographs(self.settings.photographs), self.settings)
-
-
-def read_decoder(rep: Representation, index: int) -> dict[str, Tensor]:
-    """The tensors of the decoder of one reference."""
-    prefix = f"decoder{index}."
-    named = {name: tensor for name, tensor in rep.tensors.items() if name.startswith(prefix)}
-    return {name.removeprefix(prefix): tensor for name, tensor in named.items()}
-
-
-def mix_decoders(decoders: Sequence[Mapping[str, Tensor]], weights: Sequence[float]) -> dict[str, Tensor]:
-    """The weighted sum of decoders' tensors (test_intp.py mixes two)."""
-    return {
-        name: torch.stack([weight * decoder[name] for decoder, weight in zip(decoders, weights, strict=True)]).sum(0)
-        for name in decoders[0]
-    }
-
-
-def digest_picture(picture_CHW: Tensor) -> str:
-    return hashlib.sha256(f"{tuple(picture_CHW.shape)}".encode() + picture_CHW.numpy().tobytes()).hexdigest()

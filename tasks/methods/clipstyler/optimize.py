@@ -5,9 +5,9 @@ N contents, P outputs (pairs), C channels, H and W pixels; h and w are padded si
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -16,23 +16,24 @@ from tasks.encoders.clip import open_clip_model
 from tasks.encoders.placement import autocast
 from tasks.images.padding import crop_back, pad_to_stride
 from tasks.losses.clip import embed_pixels
-from tasks.methods.base import Content, Pairs, Representation, Style
+from tasks.methods.base import Content, Pairs, Reference, Representation, Style
 from tasks.methods.clipstyler.directions import Directions, Targets, keep_targets, read_targets
 from tasks.methods.clipstyler.extractors import CONTENT_LOSSES, open_extractor
 from tasks.methods.clipstyler.finish import raise_contrast
 from tasks.methods.clipstyler.optimisation import Judge, Objective, Optimisation, optimise
 from tasks.methods.clipstyler.settings import OptimizeSettings
-from tasks.methods.clipstyler.start import fit_network
+from tasks.methods.clipstyler.start import fit_network, tune_network
+from tasks.methods.clipstyler.tuned import KeptNetworks, Network, mix_networks, name_tensors, read_networks
 from tasks.methods.clipstyler.unet import draw_networks
 from tasks.methods.regions import find_counting
 
 PAIRS_ON_GPU = 16
-START = "start."
+START = "start"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """An output to optimise: a content row, the targets, a seed, and where its network starts.
+    """An output to optimise: a content row, the targets, a seed, and the network that it starts from, if any.
 
     Its place among the pairs, and its share of that pair's picture: 1, or at every pixel (HW).
     """
@@ -40,7 +41,7 @@ class Wanted:
     row: int
     targets: Targets
     seed: int
-    start: Mapping[str, Tensor]
+    start: Network
     place: int
     share: Tensor
 
@@ -55,19 +56,31 @@ class OptimizeMethod:
         self.directions = Directions(
             encoder, settings.source, settings.style_size, settings.crops, settings.crop_size, settings.seed
         )
+        self.kept = KeptNetworks()
 
     def represent(self, styles: Sequence[Style]) -> list[Representation]:
-        """Directions of the references (`keep_targets`), and under `start.*` the network to start from, if any."""
-        start = {f"{START}{name}": tensor for name, tensor in self.start.items()}
-        kept = (keep_targets(style, self.directions) for style in styles)
-        return [Representation({**rep.tensors, **start}) for rep in kept]
+        """Directions of the references (`keep_targets`); of reference k under `start<k>.*` a network, if any."""
+        return [self._represent(style) for style in styles]
+
+    def _represent(self, style: Style) -> Representation:
+        rep = keep_targets(style, self.directions)
+        if self.settings.start == "random":
+            return rep
+        tensors, targets = dict(rep.tensors), read_targets(rep, self.device)
+        for index, reference in enumerate(style.references):
+            tuned = self.kept.get(reference, partial(self._tune, targets.only(index), reference))
+            tensors |= name_tensors(START, index, tuned)
+        return Representation(tensors)
+
+    def _tune(self, targets: Targets, reference: Reference) -> dict[str, Tensor]:
+        name = reference.text or "a picture"
+        tuned = tune_network(self.fitted, name, targets, self.encode, self.judge, self.settings)
+        return {name: tensor.cpu() for name, tensor in tuned.items()}
 
     @cached_property
-    def start(self) -> dict[str, Tensor]:
-        """The network that gives photographs back; nothing where pairs start from random weights."""
-        if self.settings.start == "random":
-            return {}
-        return {name: tensor.cpu() for name, tensor in fit_network(self.settings.seed, self.device).items()}
+    def fitted(self) -> dict[str, Tensor]:
+        """The network that gives photographs back."""
+        return fit_network(self.settings.seed, self.device)
 
     @torch.no_grad()  # not inference mode: what is made here takes part in losses
     def encode(self, images_NCHW: Tensor) -> Content:
@@ -113,25 +126,27 @@ class OptimizeMethod:
 
     def _wanted(self, reps: Sequence[Representation], pairs: Pairs) -> Iterator[Wanted]:
         """What is to be optimised: each plain pair, and each reference of each composite."""
-        targets = {index: read_targets(reps[index], self.device) for index in set(pairs.representations)}
+        used = sorted(set(pairs.representations))
+        targets = {index: read_targets(reps[index], self.device) for index in used}
+        starts = {index: read_networks(reps[index], START) for index in used}
+        mixed = {index: mix_networks(starts[index], targets[index].weights) for index in used}
         everywhere = torch.ones(())
         columns = zip(pairs.contents, pairs.representations, pairs.seeds, strict=True)
         for place, (row, index, seed) in enumerate(columns):
             style, shares_RHW = targets[index], pairs.regions[place] if pairs.regions else None
-            parts = [(style, everywhere)]
-            if shares_RHW is not None:
-                parts = [(style.only(r), shares_RHW[r]) for r in find_counting(shares_RHW)]
-            start = {name: tensor for name, tensor in reps[index].tensors.items() if name.startswith(START)}
-            yield from (Wanted(row, part, seed, start, place, share) for part, share in parts)
+            if shares_RHW is None:
+                yield Wanted(row, style, seed, mixed[index], place, everywhere)
+                continue
+            for r in find_counting(shares_RHW):
+                yield Wanted(row, style.only(r), seed, starts[index][r], place, shares_RHW[r])
 
     def _render(self, content: Content, wanted: Sequence[Wanted]) -> Tensor:
         """Some outputs as one program."""
         generators = [torch.Generator().manual_seed(output.seed) for output in wanted]
         rows = content.rows(torch.tensor([output.row for output in wanted]))
         if wanted[0].start:  # of one setting, so all have one or none
-            names = [name.removeprefix(START) for name in wanted[0].start]
-            stacked = {name: torch.stack([output.start[START + name] for output in wanted]) for name in names}
-            networks = {name: tensor.to(self.device) for name, tensor in stacked.items()}
+            names = list(wanted[0].start)
+            networks = {name: torch.stack([o.start[name] for o in wanted]).to(self.device) for name in names}
         else:
             networks = draw_networks(generators, self.device)
         objective = Objective(rows, [output.targets for output in wanted], self.judge, self.settings)

@@ -19,8 +19,8 @@ ADAIN_FILES = (
     "vgg_normalised.pth and decoder.pth"
 )
 # Seconds a step and megapixel of a picture, and a step and crop of the embedded CLIP: on one core in float32, and on an
-# H100 for a pair among 16 (infra/bench/2026-11-27-clipstyler-gpu.md).
-STEP_SECONDS = {"cpu": (7.0, 0.030), "gpu": (0.033, 0.00005)}
+# H100 for a pair among 16 (infra/bench/2026-11-27-clipstyler.md).
+STEP_SECONDS = {"cpu": (7.0, 0.012), "gpu": (0.033, 0.00005)}
 CROP_MEGAPIXELS = 0.26  # crops cost the same whatever the image: spread over one of 512x512
 # Seconds a megapixel to encode and decode; on a GPU from the core's by the ratio of adain's.
 FAST_SECONDS = {"small": {"cpu": 0.5, "gpu": 0.015}, "vgg": {"cpu": 9.0, "gpu": 0.25}}
@@ -55,10 +55,10 @@ FOR_SMALL: dict[str, Any] = {
     "range_weight": 10.0,
 }
 FOR_EMBEDDED: dict[str, Any] = {
-    "start": "photographs",
+    "start": "style",
     "threshold": 0.0,
     "learning_rate": 2e-3,
-    "steps": 41,
+    "steps": 11,
     "crops": 16,
     "crop_size": 96,
     "content_weight": 600.0,
@@ -115,7 +115,12 @@ class OptimizeSettings(ClipstylerSettings):
     """A U-Net for each pair; defaults of train_CLIPstyler.py, and FOR_EMBEDDED where `clip` is an embedded one."""
 
     represent_reads: ClassVar[frozenset[str]] = frozenset(
-        {"mode", "source", "crops", "crop_size", "style_size", "seed", "start"}
+        {
+            *("mode", "source", "crops", "crop_size", "style_size", "seed", "start"),
+            # What the networks to start from are tuned by.
+            *("encoder", "threshold", "learning_rate", "direction_weight", "patch_weight", "content_weight"),
+            *("variation_weight", "structure_weight", "precision"),
+        }
     )
     encode_reads: ClassVar[frozenset[str]] = frozenset({"mode", "encoder", "precision"})
     render_reads: ClassVar[frozenset[str]] = frozenset(
@@ -127,6 +132,7 @@ class OptimizeSettings(ClipstylerSettings):
     )
     weight_fields: ClassVar[frozenset[str]] = frozenset({"weights", "clip"})
     resource_fields: ClassVar[frozenset[str]] = frozenset({"pairs_at_once"})
+    represent_at_once: ClassVar[int] = 1  # a minute each where networks start from the style
     how_to_get_vgg: ClassVar[str] = f"encoder vgg has no embedded weights: {VGG19}"
 
     name: Literal["clipstyler"] = "clipstyler"
@@ -138,10 +144,10 @@ class OptimizeSettings(ClipstylerSettings):
     steps: int = Field(
         201, ge=1, le=100_000, description="Passes through the network; each but the last is followed by an update."
     )
-    start: Literal["random", "photographs"] = Field(
+    start: Literal["random", "style"] = Field(
         "random",
-        description="`photographs`: every network starts from one that gives photographs back, fitted by `represent` "
-        "in half a minute; a quarter of the steps are enough then.",
+        description="`style`: networks start from one that `represent` has tuned to the style on the neutral "
+        "photographs, in a minute or two; a fraction of the steps is enough then.",
     )
     plateau: float = Field(
         0.0, ge=0, lt=1, description="Stop a pair whose loss fell by less than this share over 20 steps; 0: never."

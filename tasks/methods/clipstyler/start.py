@@ -1,9 +1,11 @@
-"""A U-Net that gives photographs back: a start for pairs that leaves less of the way to go than random weights do.
+"""U-Nets for pairs to start from, which leave less of the way to go than random weights do.
 
-Dimension key: C channels, S side of a crop.
+Dimension key: N photographs of a step, C channels, S side of a crop.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -11,27 +13,57 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import trange
 
-from tasks.methods.clipstyler.tuning import fit_crop
+from tasks.losses.crops import draw_crops
+from tasks.methods.base import Content
+from tasks.methods.clipstyler.directions import Targets
+from tasks.methods.clipstyler.optimisation import Judge, Objective
+from tasks.methods.clipstyler.settings import OptimizeSettings
+from tasks.methods.clipstyler.tuned import Network
+from tasks.methods.clipstyler.tuning import draw_photographs, fit_crop
 from tasks.methods.clipstyler.unet import draw_networks, render_networks
 from tasks.samples.photographs import neutral_photographs
 
 STEPS, SIDE = 400, 128
 LEARNING_RATE = 5e-3  # falls to 0 in a line; mean difference to photographs it has not seen after 200 steps 0.07
+TUNING_STEPS, TUNING_BATCH, TUNING_SIDE = 80, 4, 160
 
 
 def fit_network(seed: int, device: torch.device) -> dict[str, Tensor]:
-    """One network's parameters (unet.py; no first dimension), fitted to the neutral photographs on the seed's draws."""
+    """A network (unet.py; no first dimension) that gives photographs back, fitted to the neutral ones by the seed."""
     photographs = [fit_crop(pixels_HWC, SIDE) for pixels_HWC in neutral_photographs()]
     network = draw_networks([torch.Generator().manual_seed(seed)], device)
     optimiser = torch.optim.Adam([tensor.requires_grad_() for tensor in network.values()], lr=LEARNING_RATE)
     rng = np.random.default_rng(seed)
-    for step in trange(STEPS, desc="fitting the network that pairs start from", unit="step", mininterval=5):
-        photograph_CHW = photographs[rng.integers(len(photographs))]
-        top, left = (int(rng.integers(side - SIDE + 1)) for side in photograph_CHW.shape[1:])
-        crop_1CSS = photograph_CHW[None, :, top : top + SIDE, left : left + SIDE].to(device) / 255
+    for step in trange(STEPS, desc="fitting a network to photographs", unit="step", mininterval=5):
+        crop_1CSS = draw_photographs(photographs, rng, 1, SIDE).to(device) / 255
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * (1 - step / STEPS)
         optimiser.zero_grad(set_to_none=True)
         F.l1_loss(render_networks(network, crop_1CSS), crop_1CSS).backward()
         optimiser.step()
     return {name: tensor.detach()[0] for name, tensor in network.items()}
+
+
+def tune_network(
+    fitted: Network,
+    name: str,
+    targets: Targets,
+    encode: Callable[[Tensor], Content],
+    judge: Judge,
+    settings: OptimizeSettings,
+) -> dict[str, Tensor]:
+    """The fitted network tuned to a style on the neutral photographs, by the losses and the rate that pairs have."""
+    photographs = [fit_crop(pixels_HWC, TUNING_SIDE) for pixels_HWC in neutral_photographs()]
+    network = {key: tensor.clone().requires_grad_() for key, tensor in fitted.items()}
+    optimiser = torch.optim.Adam(network.values(), lr=settings.learning_rate)
+    rng, generator = np.random.default_rng(settings.seed), torch.Generator().manual_seed(settings.seed)
+    count = -(-settings.crops // TUNING_BATCH)
+    for _ in trange(TUNING_STEPS, desc=f"tuning to {name[:40]}", unit="step", mininterval=5):
+        content = encode(draw_photographs(photographs, rng, TUNING_BATCH, TUNING_SIDE) / 255)
+        objective = Objective(content, [targets] * TUNING_BATCH, judge, settings)
+        networks = {key: tensor.expand(TUNING_BATCH, *tensor.shape) for key, tensor in network.items()}
+        drawn = draw_crops([generator] * TUNING_BATCH, count, settings.crop_size, (TUNING_SIDE, TUNING_SIDE))
+        optimiser.zero_grad(set_to_none=True)
+        objective.total(objective.losses(objective.render(networks), drawn)).mean().backward()
+        optimiser.step()
+    return {key: tensor.detach() for key, tensor in network.items()}

@@ -5,7 +5,7 @@ Dimension key: N photographs of a step, K tilted views of each, D embedding, C c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -94,18 +94,24 @@ class Tuner:
 
     def draw(self, step: int) -> Tensor:
         """Random crops of random photographs, contents_NCSS in [0, 1]."""
-        rng, side = np.random.default_rng((self.settings.seed, step)), self.settings.crop_size
-        crops = []
-        for index in rng.integers(len(self.photographs), size=self.settings.batch):
-            photograph_CHW = self.photographs[index]
-            top, left = (int(rng.integers(whole - side + 1)) for whole in photograph_CHW.shape[1:])
-            crops.append(photograph_CHW[:, top : top + side, left : left + side])
-        return torch.stack(crops).to(self.encoder.device) / 255
+        rng, settings = np.random.default_rng((self.settings.seed, step)), self.settings
+        crops_NCSS = draw_photographs(self.photographs, rng, settings.batch, settings.crop_size)
+        return crops_NCSS.to(self.encoder.device) / 255
 
     def view_seeds(self, step: int) -> list[int]:
         """A seed for the views of each photograph of a step."""
         seeds = np.random.SeedSequence((self.settings.seed, step, 1)).generate_state(self.settings.batch, np.uint64)
         return [int(seed) >> 1 for seed in seeds]
+
+
+def draw_photographs(photographs: Sequence[Tensor], rng: np.random.Generator, count: int, side: int) -> Tensor:
+    """Random crops of random photographs, uint8 NCSS."""
+    crops = []
+    for index in rng.integers(len(photographs), size=count):
+        photograph_CHW = photographs[index]
+        top, left = (int(rng.integers(whole - side + 1)) for whole in photograph_CHW.shape[1:])
+        crops.append(photograph_CHW[:, top : top + side, left : left + side])
+    return torch.stack(crops)
 
 
 def fit_crop(pixels_HWC: Pixels, side: int) -> Tensor:

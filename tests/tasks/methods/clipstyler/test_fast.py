@@ -12,8 +12,9 @@ from torch.testing import assert_close
 from tasks.encoders.vgg import NormalisedVgg
 from tasks.encoders.vgg_decoder import VggDecoder
 from tasks.methods.base import Pairs, Reference, Representation, Style
-from tasks.methods.clipstyler.fast import FastMethod, read_decoder
+from tasks.methods.clipstyler.fast import DECODER, FastMethod
 from tasks.methods.clipstyler.settings import AdainWeights, FastSettings
+from tasks.methods.clipstyler.tuned import read_networks
 from tasks.methods.clipstyler.tuning import fit_crop
 from tasks.records import RequestError
 from tasks.samples.photographs import write_photographs
@@ -42,7 +43,7 @@ def test_tuning_leads_to_the_style() -> None:
     tuner = method.tuner
     targets = tuner.targets_of(FIRE)
     first = method.backbone.first_decoder()
-    tuned = method.backbone.open_decoder(read_decoder(represent(method, FIRE), 0))
+    tuned = method.backbone.open_decoder(read_networks(represent(method, FIRE), DECODER)[0])
     with torch.no_grad():
         before, after = (sum(float(tuner.loss(one, targets, step)) for step in range(3)) for one in (first, tuned))
     assert after < 0.8 * before
@@ -53,7 +54,7 @@ def test_a_decoder_depends_on_its_reference_alone() -> None:
     alone = represent(method, FIRE)
     others = (Reference(text="black ink"), Reference(0.5, image_CHW=stripes(48, 40)), FIRE)
     among = represent(FastMethod(settings(), CPU), *others)
-    for name, tensor in read_decoder(among, 2).items():
+    for name, tensor in read_networks(among, DECODER)[2].items():
         assert torch.equal(tensor, alone.tensors[f"decoder0.{name}"])
     assert not torch.equal(among.tensors["decoder1.ones.weight"], among.tensors["decoder0.ones.weight"])
 
@@ -62,7 +63,7 @@ def test_a_mix_of_styles_is_the_mix_of_their_decoders_weights(image: Tensor) -> 
     method = FastMethod(settings(), CPU)
     ink = Reference(text="black ink")
     mixed = represent(method, Reference(0.25, text=FIRE.text), Reference(0.75, text=ink.text))
-    parts = [read_decoder(represent(method, reference), 0) for reference in (FIRE, ink)]
+    parts = [read_networks(represent(method, reference), DECODER)[0] for reference in (FIRE, ink)]
     by_hand = {name: 0.25 * parts[0][name] + 0.75 * parts[1][name] for name in parts[0]}
     features = list(method.encode(image).tensors.values())
     decoded = method.backbone.decode(method.backbone.open_decoder(by_hand), features)[..., :40, :56].clamp(0, 1)

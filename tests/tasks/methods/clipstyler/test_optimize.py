@@ -20,6 +20,7 @@ from tasks.methods.clipstyler.finish import raise_contrast
 from tasks.methods.clipstyler.optimisation import WINDOW, Objective, Optimisation, find_falling, optimise
 from tasks.methods.clipstyler.optimize import OptimizeMethod
 from tasks.methods.clipstyler.settings import OptimizeSettings
+from tasks.methods.clipstyler.tuned import read_networks
 from tasks.methods.clipstyler.unet import draw_networks, render_networks
 from tasks.methods.text_pictures import squares
 from tasks.samples.photographs import sample_photographs
@@ -192,17 +193,48 @@ def test_a_fitted_network_gives_photographs_back(monkeypatch: pytest.MonkeyPatch
     assert (back - photograph_13SS[0]).abs().mean() < 0.6 * (random - photograph_13SS[0]).abs().mean()
 
 
-def test_pairs_start_from_the_network_that_their_style_keeps(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With no update to make, what is rendered is the network itself, whatever the seed."""
-    monkeypatch.setattr(start_of_networks, "STEPS", 2)
-    method = OptimizeMethod(settings(steps=1, start="photographs"), CPU)
-    reps = method.represent([Style("fire", (Reference(text=TEXTS[0]),))])
-    kept = {name.removeprefix("start."): tensor for name, tensor in reps[0].tensors.items() if "start." in name}
-    whole = images[:1]
+@pytest.fixture
+def soon_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks to start from that are fitted and tuned in no time, and so not well."""
+    for name, few in {"STEPS": 2, "TUNING_STEPS": 2, "TUNING_SIDE": 48}.items():
+        monkeypatch.setattr(start_of_networks, name, few)
+
+
+@pytest.mark.usefixtures("soon_tuned")
+def test_pairs_start_from_the_networks_that_their_style_keeps(images: Tensor) -> None:
+    """With no update to make, what is rendered is the network itself, whatever the seed: of a mix, the mean one."""
+    method = OptimizeMethod(settings(steps=1, start="style"), CPU)
+    references = tuple(Reference(weight, text=text) for weight, text in zip((0.25, 0.75), TEXTS, strict=True))
+    plain, composite = method.represent([Style("mix", references), Style("parts", references, composite=True)])
+    fire, charcoal = read_networks(plain, "start")
+    assert any(not torch.equal(fire[name], charcoal[name]) for name in fire)
+    mean = {name: 0.25 * fire[name] + 0.75 * charcoal[name] for name in fire}
+    content = method.encode(images[:1])
     with torch.no_grad():
-        expected = render_networks({name: tensor[None] for name, tensor in kept.items()}, whole)
+        expected = [render_networks({name: t[None] for name, t in one.items()}, images[:1]) for one in (mean, fire)]
+    shares = torch.zeros(2, *images.shape[2:])
+    shares[0] = 1
     for seed in (1, 2):
-        assert_close(method.render(method.encode(whole), reps, Pairs([0], [0], [seed])), expected, atol=1e-5, rtol=0)
+        mixed, only_fire = method.render(content, [plain, composite], Pairs([0, 0], [0, 1], [seed] * 2, [None, shares]))
+        assert_close(mixed, expected[0][0], atol=1e-5, rtol=0)
+        assert_close(only_fire, expected[1][0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.usefixtures("soon_tuned")
+def test_a_tuned_network_leads_to_the_style_on_what_it_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start_of_networks, "STEPS", 40)
+    photographs_N3SS = squares([pixels for _, pixels in sample_photographs(2)], 48)
+    losses = []
+    for steps in (0, 20):
+        monkeypatch.setattr(start_of_networks, "TUNING_STEPS", steps)
+        method = OptimizeMethod(settings(steps=1, start="style", learning_rate=3e-3, threshold=0.0), CPU)
+        reps = method.represent([Style("fire", (Reference(text=TEXTS[0]),))])
+        content = method.encode(photographs_N3SS)
+        made_N3SS = method.render(content, reps, Pairs([0, 1], [0, 0], [1, 2]))
+        towards_ND = method.encode(made_N3SS).tensors["embedding"] - content.tensors["embedding"]
+        whole = read_targets(reps[0], CPU).whole_losses(torch.nn.functional.normalize(towards_ND))
+        losses.append(float(whole.mean()))
+    assert losses[1] < losses[0] - 0.1
 
 
 def test_contrast_is_about_the_mean_luminance() -> None:
