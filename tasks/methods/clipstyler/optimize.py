@@ -62,26 +62,6 @@ class OptimizeMethod:
         """Directions of the references (`keep_targets`); of reference k under `start<k>.*` a network, if any."""
         return [self._represent(style) for style in styles]
 
-    def _represent(self, style: Style) -> Representation:
-        rep = keep_targets(style, self.directions)
-        if self.settings.start == "random":
-            return rep
-        tensors, targets = dict(rep.tensors), read_targets(rep, self.device)
-        for index, reference in enumerate(style.references):
-            tuned = self.kept.get(reference, partial(self._tune, targets.only(index), reference))
-            tensors |= name_tensors(START, index, tuned)
-        return Representation(tensors)
-
-    def _tune(self, targets: Targets, reference: Reference) -> dict[str, Tensor]:
-        name = reference.text or "a picture"
-        tuned = tune_network(self.fitted, name, targets, self.encode, self.judge, self.settings)
-        return {name: tensor.cpu() for name, tensor in tuned.items()}
-
-    @cached_property
-    def fitted(self) -> dict[str, Tensor]:
-        """The network that gives photographs back."""
-        return fit_network(self.settings.seed, self.device)
-
     @torch.no_grad()  # not inference mode: what is made here takes part in losses
     def encode(self, images_NCHW: Tensor) -> Content:
         """`image` (padded), its CLIP `embedding` (ND), and its features by tap."""
@@ -105,6 +85,11 @@ class OptimizeMethod:
                 images_PCHW[output.place] += image_CHW * output.share.to(self.device)
         return images_PCHW
 
+    @cached_property
+    def fitted(self) -> dict[str, Tensor]:
+        """The network that gives photographs back."""
+        return fit_network(self.settings.seed, self.device)
+
     @property
     def _at_once(self) -> int:
         """Contents and pairs in one program.
@@ -115,6 +100,22 @@ class OptimizeMethod:
         if self.settings.pairs_at_once != "auto":
             return self.settings.pairs_at_once
         return 1 if self.device.type == "cpu" else PAIRS_ON_GPU
+
+    def _represent(self, style: Style) -> Representation:
+        rep = keep_targets(style, self.directions)
+        if self.settings.start == "random":
+            return rep
+        tensors, targets = dict(rep.tensors), read_targets(rep, self.device)
+        for index, reference in enumerate(style.references):
+            tuned = self.kept.get(reference, partial(self._tune, targets.only(index), reference))
+            tensors |= name_tensors(START, index, tuned)
+        return Representation(tensors)
+
+    def _tune(self, targets: Targets, reference: Reference) -> dict[str, Tensor]:
+        tuned = tune_network(
+            self.fitted, reference.text or "a picture", targets, self.encode, self.judge, self.settings
+        )
+        return {name: tensor.cpu() for name, tensor in tuned.items()}
 
     def _encode(self, images_NChw: Tensor) -> dict[str, Tensor]:
         # In the arithmetic of the outputs: a content should be where an output is that equals it.
