@@ -15,6 +15,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from tasks.labelled.draw import draw as draw_pictures
+from tasks.labelled.place import RowPlace
+from tasks.labelled.selection import select
+from tasks.labelled.settings import TableSettings
+
 # Number 49 came to the hub garbled, and is so in the dataset's own features.
 GARBLED = "joaqu\u00e3\u00adn-sorolla"
 KNOWN_ARTISTS = {
@@ -152,3 +157,13 @@ def labels_in(table: Path, column: str) -> dict[tuple[str, int], str]:
         for row, number in enumerate(pq.read_table(path)[column].to_pylist()):
             found[path.name, row] = CLASSES[column][number]
     return found
+
+
+def draw(table: Path, said: list[str] | None = None, **settings: Any) -> dict[str, list[RowPlace]]:
+    made = TableSettings.model_validate({"table": str(table), "by": "artist", **settings})
+    say = (said if said is not None else []).append
+    return draw_pictures(select(made, say), say)
+
+
+def pairs(places: list[RowPlace]) -> list[tuple[str, int]]:
+    return [(Path(place.file).name, place.row) for place in places]
