@@ -151,7 +151,7 @@ def read_chain(folder: Folder, names: Collection[str] | None = None) -> list[Pla
 def planned_pictures(plans: Iterable[Plan]) -> dict[str, str]:
     """SHA-256 of each picture that styles of these plans name, by its URI."""
     styles = (style for plan in plans for style in plan.styles)
-    return {path: digest for style in styles for ref in style.references for path, digest in ref.pictures().items()}
+    return {path: digest for style in styles for path, digest in style.pictures().items()}
 
 
 def _read_plan(folder: Folder, seq: int) -> Plan:

@@ -129,17 +129,19 @@ class OptimizeMethod:
         """What is to be optimised: each plain pair, and each reference of each composite."""
         used = sorted(set(pairs.representations))
         targets = {index: read_targets(reps[index], self.device) for index in used}
+        # Of each style once, so that its pairs share a call of the losses.
+        alone = {index: [one.only(r) for r in range(len(one.references))] for index, one in targets.items()}
         starts = {index: read_networks(reps[index], START) for index in used}
         mixed = {index: mix_networks(starts[index], targets[index].weights) for index in used}
         everywhere = torch.ones(())
         columns = zip(pairs.contents, pairs.representations, pairs.seeds, strict=True)
         for place, (row, index, seed) in enumerate(columns):
-            style, shares_RHW = targets[index], pairs.regions[place] if pairs.regions else None
+            shares_RHW = pairs.regions[place] if pairs.regions else None
             if shares_RHW is None:
-                yield Wanted(row, style, seed, mixed[index], place, everywhere)
+                yield Wanted(row, targets[index], seed, mixed[index], place, everywhere)
                 continue
             for r in find_counting(shares_RHW):
-                yield Wanted(row, style.only(r), seed, starts[index][r], place, shares_RHW[r])
+                yield Wanted(row, alone[index][r], seed, starts[index][r], place, shares_RHW[r])
 
     def _render(self, content: Content, wanted: Sequence[Wanted]) -> Tensor:
         """Some outputs as one program."""

@@ -6,6 +6,7 @@ Dimension key: N photographs of a step, C channels, S side of a crop.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -28,9 +29,15 @@ LEARNING_RATE = 5e-3  # falls to 0 in a line; mean difference to photographs it 
 TUNING_STEPS, TUNING_BATCH, TUNING_SIDE = 80, 4, 160
 
 
+@cache
+def fit_neutral(side: int) -> list[Tensor]:
+    """The neutral photographs, large enough for crops of a side (`fit_crop`); every reference is tuned on them."""
+    return [fit_crop(pixels_HWC, side) for pixels_HWC in neutral_photographs()]
+
+
 def fit_network(seed: int, device: torch.device) -> dict[str, Tensor]:
     """A network (unet.py; no first dimension) that gives photographs back, fitted to the neutral ones by the seed."""
-    photographs = [fit_crop(pixels_HWC, SIDE) for pixels_HWC in neutral_photographs()]
+    photographs = fit_neutral(SIDE)
     network = draw_networks([torch.Generator().manual_seed(seed)], device)
     optimiser = torch.optim.Adam([tensor.requires_grad_() for tensor in network.values()], lr=LEARNING_RATE)
     rng = np.random.default_rng(seed)
@@ -53,7 +60,7 @@ def tune_network(
     settings: OptimizeSettings,
 ) -> dict[str, Tensor]:
     """The fitted network tuned to a style on the neutral photographs, by the losses and the rate that pairs have."""
-    photographs = [fit_crop(pixels_HWC, TUNING_SIDE) for pixels_HWC in neutral_photographs()]
+    photographs = fit_neutral(TUNING_SIDE)
     network = {key: tensor.clone().requires_grad_() for key, tensor in fitted.items()}
     optimiser = torch.optim.Adam(network.values(), lr=settings.learning_rate)
     rng, generator = np.random.default_rng(settings.seed), torch.Generator().manual_seed(settings.seed)

@@ -37,12 +37,12 @@ def name_tensors(prefix: str, index: int, network: Network) -> dict[str, Tensor]
 
 
 def read_networks(rep: Representation, prefix: str) -> list[dict[str, Tensor]]:
-    """The network of each reference of a style; empty tensors of none where nothing has the prefix."""
-    networks: list[dict[str, Tensor]] = [{} for _ in range(len(rep.tensors["weights"]))]
-    for index, network in enumerate(networks):
-        start = f"{prefix}{index}."
-        network |= {name.removeprefix(start): t for name, t in rep.tensors.items() if name.startswith(start)}
-    return networks
+    """The network of each reference of a style, without tensors where the representation keeps none."""
+    starts = [f"{prefix}{index}." for index in range(len(rep.tensors["weights"]))]
+    return [
+        {name.removeprefix(start): tensor for name, tensor in rep.tensors.items() if name.startswith(start)}
+        for start in starts
+    ]
 
 
 def mix_networks(networks: Sequence[Network], weights: Sequence[float]) -> dict[str, Tensor]:
