@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.matrix_command import matrix
+from pipelines.models_command import models_app
 from pipelines.train_command import train_app
 from tasks.records import RequestError
 
@@ -164,22 +165,7 @@ def report(root: Root, as_json: Json = False) -> None:
 
 app.command()(matrix)
 app.add_typer(train_app, name="train")
-
-
-@app.command()
-def models(as_json: Json = False) -> None:
-    """List the weights there are: embedded ones, and official checkpoints with their source and licence."""
-    from dataclasses import asdict
-
-    from tasks.weights.catalog import CHECKPOINTS, embedded_card, embedded_names
-
-    cards = {f"embedded:{name}": embedded_card(name) for name in embedded_names()}
-    official = {name: asdict(checkpoint) for name, checkpoint in CHECKPOINTS.items()}
-    lines = [f"{name}\t{c['bytes'] / 1e6:.1f} MB, {c['licence']}, {c['network']}" for name, c in cards.items()]
-    lines += [
-        f"{name}\t{c['file']}, {c['size'] / 1e6:.1f} MB, {c['licence']}, {c['source']}" for name, c in official.items()
-    ]
-    _print({"embedded": cards, "official": official}, as_json, "\n".join(lines))
+app.add_typer(models_app, name="models")
 
 
 @app.command()

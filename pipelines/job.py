@@ -28,9 +28,10 @@ from tasks.images.settings import ImageSettings
 from tasks.labelled.settings import TableSettings
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.settings import METHODS, MethodSettings
+from tasks.paths import PathSettings
 from tasks.records import RequestError
 from tasks.scores.settings import ScoreSettings
-from tasks.styles import MASKS, StyleSettings
+from tasks.style_settings import MASKS, StyleSettings
 
 MAX_JOB_BYTES = 2**20
 MODES = {"optimize": "a network for each picture", "fast": "a decoder for each style"}  # of clipstyler
@@ -48,14 +49,18 @@ def _kind_of_styles(value: object) -> str:
 
 
 def _kind_of_style(value: object) -> str:
-    is_table = isinstance(value, TableSettings) or (isinstance(value, dict) and "table" in value)
-    return "one table" if is_table else "one style"
+    for kind, key, settings in (("one table", "table", TableSettings), ("one path", "path", PathSettings)):
+        if isinstance(value, settings) or (isinstance(value, dict) and key in value):
+            return kind
+    return "one style"
 
 
 # Names of the members of unions; none is a key of a job.
-MEMBERS = ("folder", "list", "one table", "one style", *MASKS)
+MEMBERS = ("folder", "list", "one table", "one path", "one style", *MASKS)
 OneStyle = Annotated[
-    Annotated[StyleSettings, Tag("one style")] | Annotated[TableSettings, Tag("one table")],
+    Annotated[StyleSettings, Tag("one style")]
+    | Annotated[TableSettings, Tag("one table")]
+    | Annotated[PathSettings, Tag("one path")],
     Discriminator(_kind_of_style),
 ]
 StyleList = Annotated[tuple[OneStyle, ...], Field(min_length=1)]
@@ -77,7 +82,7 @@ class Job(BaseModel):
         Discriminator(_kind_of_styles),
     ] = Field(
         description="Styles, or a folder of pictures, each a style named by its file, or a table of labelled pictures "
-        "(WikiArt), each class a style. A list may hold tables, too."
+        "(WikiArt), each class a style. A list may hold tables, too, and paths between two of its styles."
     )
     images: ImageSettings = Field(default_factory=ImageSettings, description="Size and codec of the pictures.")
     scores: ScoreSettings = Field(default_factory=ScoreSettings, description="CLIP scores in each record.")
@@ -131,7 +136,7 @@ def _resolve_styles(styles: Any, resolve: Callable[[str], str]) -> Any:
         return resolve(styles)
     if isinstance(styles, TableSettings):
         return styles.resolve_paths(resolve)
-    return tuple(style.resolve_paths(resolve) for style in styles)
+    return tuple(one if isinstance(one, PathSettings) else one.resolve_paths(resolve) for one in styles)
 
 
 def load_job(path: str | Path) -> Job:

@@ -1,4 +1,4 @@
-"""Train the networks that we ship, from photographs and art: the compact stylizers, small CLIPs."""
+"""Train the networks that we ship, from photographs and art: the compact stylizers, small CLIPs, a StyleGAN3."""
 
 from __future__ import annotations
 
@@ -26,10 +26,18 @@ from tasks.training.parallel import train_parallel
 from tasks.training.perception import open_networks
 from tasks.training.renderings.catalogue import RENDERINGS
 from tasks.training.renders import RenderSettings, open_renders
+from tasks.training.stylegan3 import train_generator
+from tasks.training.stylegan3_export import open_generator_run, write_generator, write_generator_card
+from tasks.training.stylegan3_figures import measure_generator
+from tasks.training.stylegan3_patches import PatchPool
+from tasks.training.stylegan3_settings import Stylegan3Settings, Stylegan3Training, TimedLoop
+from tasks.training.stylegan3_state import AdversarialState
 from tasks.training.stylizer import StylizerTraining, make_recipe
 from tasks.training.stylizer_export import open_run, settings_of, write_cards, write_weights
 from tasks.training.stylizer_settings import StylizerSettings
 from tasks.weights.references import is_path
+
+JUDGE = "embedded:clip-small"  # of generated pictures: no download
 
 
 def train_stylizer(name: str, training: StylizerTraining, output: str | Path, resume: bool = False) -> TrainingState:
@@ -156,6 +164,46 @@ def read_clip_training(
     read: ClipSettings = settings["recipe"]
     start = read.start and make_absolute(read.start, recipe.parent if recipe else Path())
     return ClipTraining(photos, art, **{**settings, "recipe": replace(read, start=start)})
+
+
+def train_stylegan3(training: Stylegan3Training, output: str | Path, resume: bool = False) -> AdversarialState:
+    """Train in the folder `output`: checkpoint, losses, figures and sheets; goes on from there with `resume`."""
+    works = load_pictures(training.art, image=training.image)
+    return train_generator(works, training.recipe, training.loop, Path(output), resume)
+
+
+def export_stylegan3(
+    run: str | Path,
+    folder: str | Path,
+    art: Sequence[str | Path],
+    unseen_art: Sequence[str | Path],
+    about: Path | None = None,
+) -> Path:
+    """Write the run's generator, half precision, to `folder`, and its card with figures.
+
+    Figures are distances to patches of `art`, which it was trained on, and of `unseen_art`, by `JUDGE`.
+    """
+    trained, notes, device = open_generator_run(Path(run)), read_mapping(about), choose_device("auto")
+    weights, settings = write_generator(trained, Path(folder)), trained.settings
+    sources = {"art": art, "unseen_art": unseen_art}
+    pools = {kind: PatchPool.load(load_pictures(where), settings.short_side, device) for kind, where in sources.items()}
+    judge = open_clip_model(JUDGE, str(device))
+    figures = measure_generator(trained.generator.to(device), judge, pools, settings, settings.judged)
+    write_generator_card(trained, weights, Path(folder), {**notes, "figures": {"judge": JUDGE, **figures}})
+    return weights
+
+
+def read_stylegan3_training(
+    art: Sequence[str | Path],
+    recipe: Path | None,
+    steps: int | None = None,
+    seconds: float | None = None,
+    image: str | None = None,
+) -> Stylegan3Training:
+    """Settings from YAML with `recipe:` and `loop:`, as for `read_training`; `seconds` over the loop's."""
+    settings = read_recipe(recipe, steps, recipe=Stylegan3Settings, loop=TimedLoop)
+    loop = replace(settings["loop"], seconds=seconds) if seconds else settings["loop"]
+    return Stylegan3Training(art, settings["recipe"], loop, image)
 
 
 def read_recipe(path: Path | None, steps: int | None, **sections: type) -> dict[str, Any]:

@@ -115,3 +115,35 @@ def export_clip(
     from pipelines.train import export_clip as export
 
     typer.echo(export(run, output, photos, labelled, about))
+
+
+@train_app.command("stylegan3")
+def train_stylegan3(
+    art: Art,
+    output: Run,
+    recipe: Recipe = None,
+    steps: Steps = None,
+    seconds: Annotated[float | None, typer.Option(min=1, help="Time to train for; over the recipe's.")] = None,
+    resume: Resume = False,
+    image: Image = None,
+) -> None:
+    """Train a small StyleGAN3 on patches of art, whose latents `mmist` inverts texts and pictures in."""
+    from pipelines import train
+
+    training = train.read_stylegan3_training(art, recipe, steps, seconds, image)
+    state = train.train_stylegan3(training, output, resume)
+    typer.echo(f"{state.step} steps; the run is in {output}")
+
+
+@train_app.command("export-stylegan3")
+def export_stylegan3(
+    run: Run,
+    art: Annotated[list[str], typer.Option(help="The art that it was trained on, for the figures on the card.")],
+    unseen: Annotated[list[str], typer.Option(help="Unseen art, for the figures on the card.")],
+    output: Annotated[Path, typer.Option(help="Folder for the weights and their card.")],
+    about: About = None,
+) -> None:
+    """Write a run's generator, half precision, with its card: recipe, losses, distances to patches of art."""
+    from pipelines.train import export_stylegan3 as export
+
+    typer.echo(export(run, output, art, unseen, about))

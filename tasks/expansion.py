@@ -16,11 +16,12 @@ from tasks.labelled.rows import ROWS
 from tasks.labelled.selection import Selected, select
 from tasks.labelled.settings import TableSettings, fill
 from tasks.labelled.wording import Say, quote
+from tasks.paths import PathSettings
 from tasks.records import RequestError
 from tasks.storage import Folder, open_filesystem, storage_errors
-from tasks.styles import MAX_NAME, ReferenceSettings, StyleSettings
+from tasks.style_settings import MAX_NAME, ReferenceSettings, StyleSettings
 
-StyleSource = str | TableSettings | Sequence[StyleSettings | TableSettings]
+StyleSource = str | TableSettings | Sequence[StyleSettings | TableSettings | PathSettings]
 
 
 def expand_styles(styles: StyleSource, say: Say = lambda _: None, keep: Folder | None = None) -> list[StyleSettings]:
@@ -35,18 +36,23 @@ def expand_styles(styles: StyleSource, say: Say = lambda _: None, keep: Folder |
     # Before a picture is read.
     _check_names([name for part in parts for name in _expected_names(part)])
     versions = _read_rows([part for part in parts if isinstance(part, StyleSettings)], keep)
-    found: list[StyleSettings] = []
+    found: list[list[StyleSettings]] = []
     for part in parts:
         if isinstance(part, StyleSettings):
-            found.append(part.resolve_paths(lambda path: versions.get(path, path)))
+            found.append([part.resolve_paths(lambda path: versions.get(path, path))])
         else:
-            found += _from_table(part, draw(part, say, keep))
-    _check_names([style.name for style in found])
-    return found
+            found.append(_from_table(part, draw(part, say, keep)) if isinstance(part, Selected) else [])
+    named = {style.name: style for some in found for style in some}
+    for place, part in enumerate(parts):
+        if isinstance(part, PathSettings):
+            found[place] = list(part.expand(named))
+    expanded = [style for some in found for style in some]
+    _check_names([style.name for style in expanded])
+    return expanded
 
 
-def list_styles(styles: StyleSource) -> Sequence[StyleSettings | TableSettings]:
-    """What a job lists: styles, and tables of them; nothing where it names a folder."""
+def list_styles(styles: StyleSource) -> Sequence[StyleSettings | TableSettings | PathSettings]:
+    """What a job lists: styles, tables of them, and paths between them; nothing where it names a folder."""
     if isinstance(styles, str):
         return ()
     return [styles] if isinstance(styles, TableSettings) else styles
@@ -97,10 +103,12 @@ def _check_names(names: Sequence[str]) -> None:
         raise RequestError(f"The style {quote(long[:60])}... has a name of more than {MAX_NAME} letters: set `name`.")
 
 
-def _expected_names(part: StyleSettings | Selected) -> list[str]:
+def _expected_names(part: StyleSettings | Selected | PathSettings) -> list[str]:
     """Names of styles; those of single pictures where none is broken."""
     if isinstance(part, StyleSettings):
         return [part.name]
+    if isinstance(part, PathSettings):
+        return part.names()
     settings = part.table.settings
     most = settings.pictures if settings.per == "picture" else 1
     return [_name(settings, label, place) for label in part.names for place in islice(part.places(label), most)]

@@ -18,10 +18,12 @@ from tasks.labelled.rows import ROWS
 from tasks.labelled.settings import TableSettings
 from tasks.labelled.wording import Say
 from tasks.methods.settings import MethodSettings
+from tasks.paths import PathSettings
 from tasks.plan import planned_pictures, read_chain
 from tasks.records import ImageError, RequestError
 from tasks.storage import Folder
-from tasks.styles import PlannedStyle, StyleSettings, is_composite, plan_style, read_reference
+from tasks.style_settings import StyleSettings
+from tasks.styles import PlannedStyle, is_composite, plan_style, read_reference
 
 if TYPE_CHECKING:
     from tasks.store import RepresentationStore  # loads torch
@@ -40,7 +42,7 @@ def prepare_styles(
     Pictures of tables are not read again where plans of the dataset at `output` chose them from the same files, and
     are copied into `keep`. Folders of masks are told apart by their places beside the `corpus`.
     """
-    _check_methods(styles, default)
+    _check_methods([one for one in list_styles(styles) if not isinstance(one, PathSettings)], default)
     if output is not None and has_table(styles):
         ROWS.remember(planned_pictures(read_chain(Folder(output))))
     planned = tuple(plan_style(style, default, corpus) for style in expand_styles(styles, say, keep))
@@ -84,14 +86,15 @@ def settle_format(corpus: CorpusSettings, styles: StyleSource | Sequence[Planned
     """
     opened = open_corpus(corpus)
     for style in () if isinstance(styles, str | TableSettings) else styles:
-        if not isinstance(style, TableSettings) and style.regions is not None and style.regions.reads_masks:
+        if isinstance(style, TableSettings | PathSettings):
+            continue
+        if style.regions is not None and style.regions.reads_masks:
             check_masks(style.name, style.regions, opened)
     return corpus.model_copy(update={"format": opened.format})
 
 
-def _check_methods(styles: StyleSource, default: MethodSettings) -> None:
+def _check_methods(given: Sequence[StyleSettings | TableSettings], default: MethodSettings) -> None:
     """Each method has its weights, and can use what it is given; asked before a picture is read."""
-    given = list_styles(styles)
     for method in {style.method or default for style in given} or {default}:
         method.weight_digests()
     for style in given:

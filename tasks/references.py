@@ -10,7 +10,8 @@ from tasks.images.padding import to_tensor
 from tasks.methods.base import Reference, Style
 from tasks.records import ImageError, RequestError
 from tasks.regions.drawing import draw_cell
-from tasks.styles import GridCell, PlannedStyle, read_reference
+from tasks.style_settings import GridCell
+from tasks.styles import PlannedStyle, read_reference
 
 
 def load_style(planned: PlannedStyle) -> Style:
@@ -20,6 +21,7 @@ def load_style(planned: PlannedStyle) -> Style:
             weight=reference.weight,
             image_CHW=_load_picture(reference.image, planned.name) if reference.image else None,
             text=reference.text,
+            part=reference.part,
         )
         for reference in planned.references
     )

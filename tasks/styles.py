@@ -1,15 +1,15 @@
-"""Styles as a job names them and as a plan freezes them: references, digests, keys."""
+"""Styles as a plan freezes them: references, digests, keys."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext, suppress
-from typing import Annotated, Any, Self
+from typing import Any
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict
 
 from tasks.encoders.clip_models import find_model
 from tasks.labelled.place import MARK, parse_place, unchanged_rows
@@ -19,106 +19,26 @@ from tasks.records import ImageError, RequestError
 from tasks.regions.settings import RegionSettings
 from tasks.samples.photographs import neutral_digest
 from tasks.storage import open_filesystem, storage_errors
+from tasks.style_settings import GridCell, PathStep, ReferenceSettings, StepSettings, StyleSettings
 from tasks.weights.references import digest
 
-MAX_NAME = 200
 ROW_FORM = f"a row is written FILE.parquet{MARK}12, counted from 0, and &image=COLUMN behind it where there are several"
 
 
-class GridCell(BaseModel):
-    """One cell of a grid laid over each content, counted from 0 at the top left."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rows: int = Field(1, ge=1, le=64)
-    columns: int = Field(1, ge=1, le=64)
-    row: int = Field(0, ge=0)
-    column: int = Field(0, ge=0)
-    feather: float = Field(0.05, ge=0, le=1, description="Width of the soft seam, as a share of the content's side.")
-
-    @model_validator(mode="after")
-    def _lies_in_the_grid(self) -> Self:
-        if self.row >= self.rows or self.column >= self.columns:
-            raise ValueError(f"row {self.row}, column {self.column} is outside a grid of {self.rows} x {self.columns}")
-        return self
-
-
-def _kind_of_mask(value: object) -> str:
-    return "one cell" if isinstance(value, dict | GridCell) else "one mask"
-
-
-# Names of the members of the union below; neither is a key of a job.
-MASKS = ("one mask", "one cell")
-Mask = Annotated[
-    Annotated[str, Tag("one mask")] | Annotated[GridCell, Tag("one cell")],
-    Discriminator(_kind_of_mask),
-]
-
-
-class ReferenceSettings(BaseModel):
-    """One picture or one text that a style is made of, everywhere in a content or where its mask is white."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    image: str | None = Field(
-        None, description="Path or URI of a picture; `FILE.parquet#row=12` is the picture of a row, counted from 0."
-    )
-    text: str | None = Field(None, min_length=1, description="Words for the style.")
-    weight: float = Field(1.0, gt=0, allow_inf_nan=False, description="Share of this reference in the mix.")
-    mask: Mask | None = Field(
-        None, description="Where it counts: a grey picture stretched over each content (white: here), or a grid's cell."
-    )
-
-    @model_validator(mode="after")
-    def _is_one_thing(self) -> Self:
-        if (self.image is None) == (self.text is None):
-            raise ValueError("a reference is either an `image` or a `text`")
-        return self
-
-    def resolve_paths(self, resolve: Callable[[str], str]) -> Self:
-        """The same reference with its paths made absolute."""
-        places = {name: getattr(self, name) for name in ("image", "mask")}
-        return self.model_copy(update={k: resolve(place) for k, place in places.items() if isinstance(place, str)})
-
-
-class StyleSettings(BaseModel):
-    """A style as a job names it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(min_length=1, max_length=MAX_NAME, description="Unique in the dataset; a column of each record.")
-    references: tuple[ReferenceSettings, ...] = Field(min_length=1, description="Pictures, texts, or both.")
-    method: MethodSettings | None = Field(None, description="Overrides the job's method for this style.")
-    regions: RegionSettings | None = Field(
-        None, description="Where in each content each reference counts, in turn; None: everywhere, by weight."
-    )
-
-    @model_validator(mode="after")
-    def _regions_fit_the_references(self) -> Self:
-        if self.regions is not None:
-            self.regions.check_references(len(self.references))
-            if any(reference.mask for reference in self.references):
-                raise ValueError("a style has `regions`, or references with a `mask` each, not both")
-        return self
-
-    def resolve_paths(self, resolve: Callable[[str], str]) -> StyleSettings:
-        """The same style with its paths made absolute."""
-        references = tuple(reference.resolve_paths(resolve) for reference in self.references)
-        method = self.method.resolve_paths(resolve) if self.method else None
-        regions = self.regions.resolve_paths(resolve) if self.regions else None
-        return self.model_copy(update={"references": references, "method": method, "regions": regions})
-
-
 class PlannedReference(ReferenceSettings):
-    """A reference with the digests of its picture and mask; weights of a style sum to 1 (to 12 digits)."""
+    """A reference with the digests of its picture and mask; weights of a style sum to 1 (to 12 digits).
+
+    `part` says which style it came from, in a step of a path between two.
+    """
 
     sha256: str | None = None
     mask_sha256: str | None = None
+    part: int = 0
 
     def identity(self) -> dict[str, Any]:
         """What the reference is, wherever its picture lies; where it counts is not part of it."""
-        what = {"sha256": self.sha256} if self.image else {"text": self.text}
-        return {"weight": self.weight, **what}
+        what: dict[str, Any] = {"sha256": self.sha256} if self.image else {"text": self.text}
+        return {"weight": self.weight, **what} | ({"part": self.part} if self.part else {})
 
     def placed_identity(self) -> dict[str, Any]:
         """What the reference is and where in a content it counts."""
@@ -135,7 +55,8 @@ class PlannedStyle(BaseModel):
     """A style with everything that decides its pixels, frozen in a plan.
 
     `version` is that of the method's code: a plan that is finished by other code would not tell the truth.
-    `texts_digest` is of what makes pictures of texts, where the style has any.
+    `texts_digest` is of what makes pictures of texts, where the style has any. `inversions` are the keys of what the
+    method's `invert` makes of each of the style's parts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -149,6 +70,8 @@ class PlannedStyle(BaseModel):
     regions: RegionSettings | None = None
     digest: str
     representation: str
+    inversions: tuple[str, ...] = ()
+    step: PathStep | None = None
 
     @property
     def is_composite(self) -> bool:
@@ -175,7 +98,7 @@ def plan_style(style: StyleSettings, default: MethodSettings, corpus: str | None
     texts = [reference.text for reference in style.references if reference.text is not None]
     method = (style.method or default).for_texts(texts)
     total = sum(reference.weight for reference in style.references)
-    references = tuple(_plan_reference(reference, total, style.name) for reference in style.references)
+    references = tuple(_plan_reference(reference, total, style, n) for n, reference in enumerate(style.references))
     weights = _weights_digest(method)
     texts_digest = _texts_digest(method) if texts else None
     what: dict[str, Any] = {
@@ -198,6 +121,8 @@ def plan_style(style: StyleSettings, default: MethodSettings, corpus: str | None
         regions=style.regions,
         digest=_digest({**placed, "settings": method.pixel_settings()}),
         representation=_digest({**represented, "settings": method.represent_settings()}),
+        inversions=_inversions(method, references, is_composite(style)),
+        step=style.step if isinstance(style, StepSettings) else None,
     )
 
 
@@ -261,15 +186,36 @@ def read_reference(uri: str, style: str) -> bytes:
         raise RequestError(f"Style {style!r}: the picture {uri} cannot be read; {todo}.") from error
 
 
-def _plan_reference(reference: ReferenceSettings, total: float, style: str) -> PlannedReference:
-    # Rounded, so that weights of 1 and 2 make the same style as weights of 0.1 and 0.2.
-    share = max(1e-12, round(reference.weight / total, 12))
+def _plan_reference(reference: ReferenceSettings, total: float, style: StyleSettings, number: int) -> PlannedReference:
     digests = {
-        name: _digest_picture(path, style)
+        name: _digest_picture(path, style.name)
         for name, path in (("sha256", reference.image), ("mask_sha256", reference.mask))
         if isinstance(path, str)
     }
-    return PlannedReference(**{**dict(reference), "weight": share}, **digests)
+    part = int(isinstance(style, StepSettings) and number >= style.step.references)
+    return PlannedReference(**{**dict(reference), "weight": _share(reference.weight, total), "part": part}, **digests)
+
+
+def _share(weight: float, total: float) -> float:
+    """Rounded, so that weights of 1 and 2 make the same style as weights of 0.1 and 0.2."""
+    return max(1e-12, round(weight / total, 12))
+
+
+def _inversions(method: MethodSettings, references: Sequence[PlannedReference], composite: bool) -> tuple[str, ...]:
+    """A key for each part of a style (as `Style.parts` has them), where its method inverts; else none."""
+    if not method.inversions:
+        return ()
+    parts: dict[int, list[PlannedReference]] = {}
+    for number, reference in enumerate(references):
+        parts.setdefault(number if composite else reference.part, []).append(reference)
+    return tuple(_digest(method.inversion_settings() | {"references": _alone(part)}) for part in parts.values())
+
+
+def _alone(part: Sequence[PlannedReference]) -> list[dict[str, Any]]:
+    """Identities of references that are a style for themselves: the same in whatever style they are a part of."""
+    total = sum(reference.weight for reference in part)
+    # To ten digits: a share of a share, in a step of a path, is off in the twelfth.
+    return [one.identity() | {"part": 0, "weight": round(one.weight / total, 10)} for one in part]
 
 
 def _digest_picture(uri: str, style: str) -> str:

@@ -13,10 +13,11 @@ import pyarrow as pa
 from tasks.dataset.footer import ACTOR_STAGES, ShardFooter
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import Verification
-from tasks.gallery.cards import describe_regions, show_references
+from tasks.gallery.cards import describe_regions, name_renderer, place_step, show_inversions, show_references
 from tasks.gallery.contents import gallery_rows
 from tasks.gallery.extremes import read_extremes
 from tasks.gallery.judgement import judge_arrivals
+from tasks.gallery.paths import read_paths
 from tasks.gallery.tally import Mean, Tally, tally_records
 from tasks.labelled.rows import ROWS
 from tasks.plan import Plan
@@ -35,6 +36,8 @@ from tasks.storage import Folder
 from tasks.store import RepresentationStore
 from tasks.styles import PlannedStyle
 
+# Most of what is read of styles is read once.
+CACHE_BYTES = 2**26
 # What an actor's codec threads do, beside its own.
 CODEC_STAGES = ("read", "decode", "compress")
 
@@ -67,6 +70,7 @@ def report_data(ledger: Ledger, verification: Verification | None) -> ReportData
         arrivals=judge_arrivals(ledger, [style for style, _ in styles.values()], tally),
         extremes=read_extremes(ledger.folder, tally.scores),
         gallery=list(gallery_rows(ledger)),
+        paths=read_paths(ledger),
         failures=list(_failures(failures)),
         timing=_timing(footers),
         throughput=_throughput(footers),
@@ -95,7 +99,7 @@ def _styles(
 ) -> list[StyleSummary]:
     """Counts of every style; references and scores of those that the page has room for."""
     failed = Counter(digest for table in failures for digest in table["style_digest"].to_pylist())
-    stores = {uri: RepresentationStore(uri) for uri in {uri for _, uri in styles}}
+    stores = {uri: RepresentationStore(uri, CACHE_BYTES) for uri in {uri for _, uri in styles}}
     for store in stores.values():
         ROWS.copies.look_in(store.folder)
     summaries = []
@@ -114,6 +118,9 @@ def _styles(
                 more_references=len(style.references) - len(references),
                 regions=describe_regions(style) if number < STYLES else "",
                 scores=tally.scores.summaries(number),
+                inverted=show_inversions(style, stores[uri]) if number < STYLES else [],
+                renderer=name_renderer(style),
+                step=place_step(style),
             )
         )
     return summaries

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tasks.actors.orders import ActorSettings
 from tasks.actors.regions import KeptShares, RegionDrawer
+from tasks.actors.representing import represent
 from tasks.labelled.rows import ROWS
 from tasks.methods.base import Method, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
@@ -18,9 +19,6 @@ from tasks.styles import PlannedStyle
 
 if TYPE_CHECKING:
     from tasks.scores.clip import ClipScorer, StyleTargets
-
-# Decoded style pictures that are held at once: pictures of styles may be as large as those of a corpus.
-STYLE_BYTES = 2**29
 
 
 @dataclass(frozen=True)
@@ -81,12 +79,7 @@ class Loaded:
 
     def represent(self, styles: Sequence[PlannedStyle]) -> int:
         """Compute and publish what the store lacks of some styles; gives how many were computed here."""
-        computed = 0
-        for settings in dict.fromkeys(style.method for style in styles):
-            group = {s.representation: s for s in styles if s.method == settings}
-            while missing := sorted(group.keys() - self.store.keys(settings.name)):
-                computed += self._compute(settings.name, [group[key] for key in missing])
-        return computed
+        return represent(self.store, self.method, styles)
 
     def _representation(self, style: PlannedStyle) -> Representation:
         try:
@@ -94,18 +87,6 @@ class Loaded:
         except FileNotFoundError:
             self.represent([style])
             return self.store.get(style.method.name, style.representation)
-
-    def _compute(self, name: str, styles: list[PlannedStyle]) -> int:
-        """Compute those that no other process is at; wait for the others' once ours are done."""
-        with self.store.lease(name, [style.representation for style in styles]) as mine:
-            ours = [style for style in styles if style.representation in mine]
-            for batch in _load_in_batches(ours):
-                representations = self.method(ours[0]).represent([style for _, style in batch])
-                for (planned, _), representation in zip(batch, representations, strict=True):
-                    self.store.put(name, planned.representation, representation)
-        for style in styles:
-            self.store.wait(name, style.representation)
-        return len(ours)
 
     def _target(self, style: PlannedStyle) -> list[StyleTargets]:
         """A style's targets; of a composite one then those of each reference alone. None without a scorer."""
@@ -116,21 +97,6 @@ class Loaded:
             parts = [Style(whole.name, (reference,)) for reference in whole.references] if whole.composite else []
             self._targets[style.digest] = self.scorer.prepare([whole, *parts])
         return self._targets[style.digest]
-
-
-def _load_in_batches(styles: Iterable[PlannedStyle]) -> Iterator[list[tuple[PlannedStyle, Style]]]:
-    """Styles with their pictures, as many together as `STYLE_BYTES` hold."""
-    batch: list[tuple[PlannedStyle, Style]] = []
-    held = 0
-    for planned in styles:
-        style = load_style(planned)
-        batch.append((planned, style))
-        held += sum(r.image_CHW.nbytes for r in style.references if r.image_CHW is not None)
-        if held > STYLE_BYTES:
-            yield batch
-            batch, held = [], 0
-    if batch:
-        yield batch
 
 
 def _open_scorer(settings: ActorSettings) -> ClipScorer | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,20 +23,27 @@ CONTENTS = 12
 STYLES = 8
 SIDE = 256
 COLUMNS = ["content_id", "style", "image", *SCORES]
+Chosen = dict[str, tuple[Plan, Piece]]  # by content id
+Value = TypeVar("Value")
 
 
 def gallery_rows(ledger: Ledger) -> Iterator[GalleryRow]:
     """Contents spread evenly over the newest corpus, in the newest styles; failures show as such."""
-    plans = [plan for plan in ledger.chain if plan.kind == "wanted" and plan.seq not in ledger.abandoned]
+    plans = wanted_plans(ledger)
     if not plans:
         return
-    chosen = _choose(ledger, plans)
+    chosen = choose_contents(ledger, plans[0], CONTENTS)
     styles = list(dict.fromkeys(style.name for plan in reversed(plans) for style in plan.styles))[:STYLES]
-    cells = _cells(ledger, set(chosen), set(styles))
+    cells = read_cells(ledger, set(chosen), set(styles), SIDE)
     for content_id, (plan, piece) in chosen.items():
-        picture = _content_thumbnail(plan, piece, content_id)
+        picture = show_content(plan, piece, content_id, SIDE)
         row = [cells.get((content_id, style)) for style in styles]
         yield GalleryRow(content_id, picture, [cell for cell in row if cell])
+
+
+def wanted_plans(ledger: Ledger) -> list[Plan]:
+    """Plans of what jobs asked for, in order, without those that were given up."""
+    return [plan for plan in ledger.chain if plan.kind == "wanted" and plan.seq not in ledger.abandoned]
 
 
 def read_content(plan: Plan, piece: Piece, content_id: str) -> bytes | None:
@@ -48,15 +56,21 @@ def read_content(plan: Plan, piece: Piece, content_id: str) -> bytes | None:
         return None
 
 
-def _choose(ledger: Ledger, plans: Sequence[Plan]) -> dict[str, tuple[Plan, Piece]]:
-    first = plans[0]
-    planned = ledger.pieces(first)
-    step = max(1, len(planned) // CONTENTS)
-    return {p.piece.content_ids()[0]: (first, p.piece) for p in planned[::step][:CONTENTS]}
+def choose_contents(ledger: Ledger, plan: Plan, count: int) -> Chosen:
+    """At most `count` contents of a plan, spread evenly."""
+    planned = ledger.pieces(plan)
+    step = max(1, len(planned) // count)
+    return {p.piece.content_ids()[0]: (plan, p.piece) for p in planned[::step][:count]}
 
 
-def _cells(ledger: Ledger, contents: set[str], styles: set[str]) -> dict[tuple[str, str], GalleryCell]:
-    """Pictures and failures of some contents, by (content, style); a later plan's stand over an earlier's."""
+def spread(values: Sequence[Value], count: int) -> list[Value]:
+    """At most `count` of them, evenly from the first to the last."""
+    places = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
+    return [values[place] for place in places]
+
+
+def read_cells(ledger: Ledger, contents: set[str], styles: set[str], side: int) -> dict[tuple[str, str], GalleryCell]:
+    """Pictures of at most `side` pixels, and failures, by (content, style); a later plan's stand over an earlier's."""
     cells: dict[tuple[str, str], GalleryCell] = {}
     for seq, shard in _shards_of(ledger, contents):
         footer, rows = ledger.footers.get((seq, shard), (None, 0))
@@ -68,7 +82,7 @@ def _cells(ledger: Ledger, contents: set[str], styles: set[str]) -> dict[tuple[s
         for row in _read(ledger, f"data/{shard_name(seq, shard)}", contents, styles) if footer and rows else []:
             scores = {score: row[score] for score in SCORES if row[score] is not None}
             cells[row["content_id"], row["style"]] = GalleryCell(
-                row["style"], thumbnail(row["image"]["bytes"], SIDE), scores
+                row["style"], thumbnail(row["image"]["bytes"], side), scores
             )
     return cells
 
@@ -98,9 +112,10 @@ def _read(ledger: Ledger, name: str, contents: set[str], styles: set[str]) -> li
     return rows
 
 
-def _content_thumbnail(plan: Plan, piece: Piece, content_id: str) -> bytes | None:
+def show_content(plan: Plan, piece: Piece, content_id: str, side: int) -> bytes | None:
+    """A content at most `side` pixels a side; None where it is gone."""
     data = read_content(plan, piece, content_id)
     try:
-        return thumbnail(data, SIDE) if data else None
+        return thumbnail(data, side) if data else None
     except ImageError:
         return None

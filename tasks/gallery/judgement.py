@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks.dataset.ledger import Ledger, read_columns, read_rows
-from tasks.gallery.contents import read_content
+from tasks.gallery.contents import read_content, spread
 from tasks.gallery.tally import Tally
 from tasks.images.decoding import read_picture
 from tasks.images.fitting import Pixels
@@ -39,7 +39,6 @@ COLUMNS = ["content_id", "style_digest", "plan", "shard", "image"]
 # What a model that does not fit in memory or whose tensors do not fit each other raises.
 MODEL_ERRORS = (RequestError, RuntimeError, OSError, ValueError)
 ContentKey = tuple[int, str]
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _read_records(ledger: Ledger, holders: Mapping[str, Sequence[str]]) -> Itera
         wanted = min(OUTPUTS, OUTPUTS_IN_ALL // len(holders))
         part = -(-wanted // min(SHARDS, len(names)))
         for name in _reach(names):
-            found = _spread(np.flatnonzero(digests[name] == digest).tolist(), min(part, wanted))
+            found = spread(np.flatnonzero(digests[name] == digest).tolist(), min(part, wanted))
             rows[name].update(found)
             wanted -= len(found)
     for name in sorted(name for name, chosen in rows.items() if chosen):
@@ -160,14 +159,8 @@ def _digests(ledger: Ledger, name: str) -> NDArray[np.object_]:
 
 def _reach(names: Sequence[str]) -> list[str]:
     """A few shards spread over all, then the others, no more than there are outputs to take."""
-    first = _spread(names, SHARDS)
+    first = spread(names, SHARDS)
     return [*first, *(name for name in names if name not in first)][:OUTPUTS]
-
-
-def _spread(values: Sequence[Value], count: int) -> list[Value]:
-    """At most `count` of them, evenly from the first to the last."""
-    places = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
-    return [values[place] for place in places]
 
 
 def _content(ledger: Ledger, plan: Plan, shard: int, content_id: str) -> Pixels | None:

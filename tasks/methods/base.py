@@ -14,11 +14,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Reference:
-    """One picture (float32 RGB in [0, 1]) or one text that a style is made of, and its weight (> 0)."""
+    """One picture (float32 RGB in [0, 1]) or one text that a style is made of, and its weight (> 0).
+
+    References of one `part` belong together: a step of a path between two styles has one part of each.
+    """
 
     weight: float = 1.0
     image_CHW: Tensor | None = None
     text: str | None = None
+    part: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,18 @@ class Style:
         """Weights of the references, summing to 1."""
         total = sum(reference.weight for reference in self.references)
         return [reference.weight / total for reference in self.references]
+
+    def parts(self) -> list[Style]:
+        """What is a style for itself: each part, in the order of first references; of a composite, each reference.
+
+        A method that makes something of all of a style's references together (`InvertingMethod`) does so a part.
+        """
+        marks = range(len(self.references)) if self.composite else [reference.part for reference in self.references]
+        grouped = [
+            [reference for reference, mark in zip(self.references, marks, strict=True) if mark == wanted]
+            for wanted in dict.fromkeys(marks)
+        ]
+        return [Style(self.name, tuple(references)) for references in grouped]
 
 
 @dataclass(frozen=True)
@@ -112,4 +128,18 @@ class Method(Protocol):
 
     def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
         """Stylize: images_PCHW, float32 in [0, 1], of the contents' own height and width."""
+        ...
+
+
+class InvertingMethod(Method, Protocol):
+    """A method whose `represent` has a slow first half that other settings share: it is stored by a key of its own."""
+
+    def invert(self, styles: Sequence[Style]) -> list[Representation]:
+        """The first half, of styles of one part each."""
+        ...
+
+    def represent_inverted(
+        self, styles: Sequence[Style], inverted: Sequence[Sequence[Representation]]
+    ) -> list[Representation]:
+        """The second half: for each style what `invert` made of each of its parts."""
         ...

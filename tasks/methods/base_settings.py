@@ -34,6 +34,7 @@ class Settings(BaseModel):
     accepts_masks: ClassVar[bool] = False
     mixes_by_place: ClassVar[bool] = False  # a composite in one pass; else each reference is rendered for itself
     represent_at_once: ClassVar[int] = 64  # styles that share work when they are represented together
+    inversions: ClassVar[str] = ""  # where the store keeps what the method's `invert` makes, if it is one that inverts
 
     name: str
 
@@ -49,6 +50,10 @@ class Settings(BaseModel):
     def represent_settings(self) -> dict[str, Any]:
         """What `represent` reads: part of a representation's key."""
         return self._values(self.represent_reads)
+
+    def inversion_settings(self) -> dict[str, Any]:
+        """What `invert` depends on beside references, weights by their digests; of methods that have `inversions`."""
+        raise NotImplementedError
 
     def encode_settings(self) -> dict[str, Any]:
         """What `encode` reads: styles that agree here and in weights share one pass over the contents."""

@@ -1,13 +1,17 @@
-"""Random pictures to start an optimisation from: blots and strokes in ramps of colour.
+"""Random pictures to start an optimisation from: blots, strokes and photographs in ramps of colour.
 
 Dimension key: M pictures, S side, G side of a grid of noise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+LEAST_PART = 0.4  # of a photograph's short side
 
 
 def random_pictures(count: int, side: int, generator: torch.Generator) -> Tensor:
@@ -16,17 +20,39 @@ def random_pictures(count: int, side: int, generator: torch.Generator) -> Tensor
 
 
 def random_picture(side: int, generator: torch.Generator) -> Tensor:
-    """Smooth noise through a ramp from a dark colour to a light one, 3SS: so are most pictures of one style.
-
-    Hue drifts along the ramp by up to a third of the circle; a ramp in four is grey or nearly.
-    """
-    dark, light, hue, drift, first, last, contrast = torch.rand(7, generator=generator).tolist()
+    """Smooth noise through a random ramp of colour, 3SS."""
+    ramp = torch.rand(7, generator=generator).tolist()
     cells = [int(side) for side in 2 ** torch.randint(1, 6, (2,), generator=generator)]
-    noise_11GG = torch.randn(1, 1, *cells, generator=generator) * (0.5 + 3 * contrast)
+    noise_11GG = torch.randn(1, 1, *cells, generator=generator) * (0.5 + 3 * ramp[-1])
     level_SS = torch.sigmoid(F.interpolate(noise_11GG, (side, side), mode="bicubic", align_corners=False))[0, 0]
+    return color_by_ramp(level_SS, ramp)
+
+
+def color_by_ramp(level_SS: Tensor, ramp: Sequence[float]) -> Tensor:
+    """Levels in [0, 1] through a ramp from a dark colour to a light one, 3SS: so are most pictures of one style.
+
+    The ramp is six numbers in [0, 1]. Hue drifts by up to a third of the circle; one in four is grey, or nearly.
+    """
+    dark, light, hue, drift, first, last = ramp[:6]
     value_SS = 0.5 * dark + (0.4 + 0.6 * light - 0.5 * dark) * level_SS
     saturation_SS = (4 / 3 * (first + (last - first) * level_SS) - 1 / 3).clamp(0, 1)
     return from_hsv(hue + (drift - 0.5) * 2 / 3 * level_SS, saturation_SS, value_SS).clamp(0.02, 0.98)
+
+
+def random_photograph(photographs: Sequence[Tensor], side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Part of a random photograph (each 3HW in [0, 1]) in a random ramp of colour, and as it is: both 3SS."""
+    ramp = torch.rand(6, generator=generator).tolist()
+    ramp[3] = 0.5 + 4 * (ramp[3] - 0.5) ** 3  # most styles have a hue or two: sepia was one first picture in a hundred
+    picture_3HW = photographs[int(torch.randint(len(photographs), (), generator=generator))]
+    share, down, across = torch.rand(3, generator=generator).tolist()
+    height, width = picture_3HW.shape[1:]
+    cut = round(min(height, width) * (LEAST_PART + (1 - LEAST_PART) * share))
+    top, left = int(down * (height - cut)), int(across * (width - cut))
+    part_13HW = picture_3HW[None, :, top : top + cut, left : left + cut]
+    original_3SS = F.interpolate(part_13HW, (side, side), mode="bilinear", antialias=True)[0]
+    level_SS = original_3SS.mean(0)
+    level_SS = (level_SS - level_SS.min()) / (level_SS.max() - level_SS.min()).clamp_min(1e-3)
+    return color_by_ramp(level_SS, ramp), original_3SS
 
 
 def from_hsv(hue_SS: Tensor, saturation_SS: Tensor, value_SS: Tensor) -> Tensor:

@@ -135,11 +135,12 @@ def sum_of_losses(
 def squares(photographs: Sequence[Pixels], side: int) -> Tensor:
     """Centred squares of pictures, N3SS in [0, 1]."""
     return torch.cat(
-        [_square(torch.tensor(pixels_HWC).permute(2, 0, 1)[None] / 255, side) for pixels_HWC in photographs]
+        [cut_square(torch.tensor(pixels_HWC).permute(2, 0, 1)[None] / 255, side) for pixels_HWC in photographs]
     )
 
 
-def _square(image_1CHW: Tensor, side: int) -> Tensor:
+def cut_square(image_1CHW: Tensor, side: int) -> Tensor:
+    """The centred square of a picture, 13SS in [0, 1]."""
     height, width = image_1CHW.shape[-2:]
     short = min(height, width)
     top, left = (height - short) // 2, (width - short) // 2

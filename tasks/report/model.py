@@ -41,11 +41,29 @@ class StyleReference:
 
 
 @dataclass(frozen=True)
+class InvertedPart:
+    """The first of `count` pictures that stand for a style; for one part of a composite, where that has a `name`."""
+
+    pictures: Sequence[bytes]
+    count: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class StepPlace:
+    """Where between two styles a style lies: `at` is 0 at the start and 1 at the end."""
+
+    start: str
+    end: str
+    at: float
+
+
+@dataclass(frozen=True)
 class StyleSummary:
     """A style, what renders it, and what became of its pairs; `scores` is keyed by score name.
 
     `references` are the first ones, `more_references` how many are left out. `regions` say how a composite style lays
-    them out.
+    them out. `inverted` are pictures that stand for the references in `renderer`; a `step` of a path shows none.
     """
 
     name: str
@@ -58,6 +76,9 @@ class StyleSummary:
     more_references: int = 0
     scores: Mapping[str, ScoreSummary] = field(default_factory=dict)
     regions: str = ""
+    inverted: Sequence[InvertedPart] = ()
+    renderer: str = ""
+    step: StepPlace | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +98,36 @@ class GalleryRow:
     content_id: str
     content_image: bytes | None
     cells: Sequence[GalleryCell]
+
+
+@dataclass(frozen=True)
+class PathStop:
+    """A style on a path between two, which are stops themselves, at 0 and at 1."""
+
+    style: str
+    at: float
+
+
+@dataclass(frozen=True)
+class StylePath:
+    """A path from its first stop to its last; each of `rows` has one cell a stop.
+
+    `more_steps` are steps between the stops that are left out.
+    """
+
+    stops: Sequence[PathStop]
+    rows: Sequence[GalleryRow] = ()
+    more_steps: int = 0
+
+    @property
+    def start(self) -> str:
+        """Name of the style that the path starts from."""
+        return self.stops[0].style
+
+    @property
+    def end(self) -> str:
+        """Name of the style that the path leads to."""
+        return self.stops[-1].style
 
 
 @dataclass(frozen=True)
@@ -210,6 +261,7 @@ class ReportData:
     arrivals: Arrivals = field(default_factory=Arrivals)
     extremes: Extremes | None = None
     gallery: Sequence[GalleryRow] = ()
+    paths: Sequence[StylePath] = ()
     failures: Sequence[FailureReason] = ()
     timing: Sequence[StageTime] = ()
     throughput: Throughput | None = None

@@ -15,6 +15,7 @@ from tasks.report import charts, formats
 from tasks.report.matrices import draw_matrix
 from tasks.report.model import ReportData, ScoreSummary, StyleSummary
 from tasks.report.pages import make_environment, render_page
+from tasks.report.paths import draw_path
 from tasks.report.thumbnails import data_uri
 from tasks.report.verdict import knows_lanes, share_stages, state_bottleneck
 
@@ -22,6 +23,7 @@ Row = TypeVar("Row")
 
 # A bank may hold 100,000 styles and a corpus as many sizes; a page that a browser opens at once holds these.
 STYLES, CONTENTS, CELLS, REASONS, SIZES, RUNS, PROBLEMS = 48, 24, 24, 40, 24, 40, 40
+PATHS = 6
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def render_report(data: ReportData) -> str:
 def _sections(data: ReportData) -> list[tuple[str, str]]:
     present = {
         "Gallery": data.gallery,
+        "Paths": data.paths,
         "Styles": data.styles,
         "Scores": any(style.scores for style in data.styles[:STYLES]),
         "Arrival": data.arrivals.matrices or data.arrivals.notes,
@@ -77,6 +80,7 @@ def _tables(data: ReportData) -> dict[str, Any]:
         "score_charts": _score_charts(styles.rows),
         "matrices": [draw_matrix(matrix) for matrix in data.arrivals.matrices],
         "gallery": _clip(data.gallery, CONTENTS),
+        "paths": _draw_paths(data),
         "cells_shown": CELLS,
         "failures": _clip(sorted(data.failures, key=lambda reason: -reason.count), REASONS),
         "sizes": _clip(sorted(data.sizes, key=lambda size: -size.images), SIZES),
@@ -92,6 +96,11 @@ def _timing(data: ReportData) -> dict[str, Any]:
         "by_lanes": knows_lanes(data.timing, wall),
         "verdict": state_bottleneck(data.timing, wall) if data.timing else "",
     }
+
+
+def _draw_paths(data: ReportData) -> Clipped:
+    clipped = _clip(data.paths, PATHS)
+    return Clipped([draw_path(path, data.arrivals.matrices) for path in clipped.rows], clipped.left_out)
 
 
 def _clip(rows: Sequence[Row], limit: int) -> Clipped:

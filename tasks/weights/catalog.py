@@ -76,6 +76,21 @@ CHECKPOINTS = {
                 ("decoder", "decoder", 16_380_172),
             )
         ),
+        Checkpoint(
+            name="stylegan3-wikiart-1024",
+            file="wikiart-1024-stylegan3-t-17.2Mimg.pkl",
+            source=(
+                "Justin Pinkney's and Lambda Labs' awesome-pretrained-stylegan3 on GitHub: "
+                "archive.org item wikiart-1024-stylegan3-t-17.2Mimg, or the Google Drive link in MMIST's README"
+            ),
+            uri=None,
+            licence=(
+                "not stated for the weights; code inside the file: NVIDIA Source Code License for StyleGAN3, "
+                "non-commercial"
+            ),
+            size=89_262_588,  # the generator that an import keeps; the file has three networks, about 295 MB
+            used_by="mmist, generator: stylegan3 (after `atelier models import`)",
+        ),
     )
 }
 

@@ -81,6 +81,11 @@ def _as_float32(tensor: Tensor) -> Tensor:
 
 
 def _refusal(path: Path) -> str:
+    if path.suffix == ".pkl":
+        return (
+            f"{path.name} is refused: if it is a training snapshot, run `atelier models import {path}` once and name "
+            "the file that it writes; nothing but named tensors is read of a pickle, and nothing is ever run."
+        )
     return (
         f"{path.name} is refused: weights are read only from safetensors or from a torch file that holds "
         "nothing but named tensors, and nothing else in a file is ever run."

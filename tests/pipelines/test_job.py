@@ -13,7 +13,7 @@ from pipelines.cli import app
 from pipelines.job import Job, load_job, make_job
 from tasks.labelled.settings import TableSettings
 from tasks.records import RequestError
-from tasks.styles import GridCell, StyleSettings
+from tasks.style_settings import GridCell, StyleSettings
 
 JOBS = Path(__file__).parents[2] / "infra" / "jobs"
 EXAMPLES = sorted(path for path in JOBS.glob("*.yaml") if not path.name.startswith("train-"))

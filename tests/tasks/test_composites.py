@@ -21,7 +21,7 @@ from tasks.preflight import prepare_styles, settle_format
 from tasks.report.page import render_report
 from tasks.shards import ShardSize, by_shard
 from tasks.storage import Folder
-from tasks.styles import StyleSettings
+from tasks.style_settings import StyleSettings
 from tasks.summary import report_data
 from tests.tasks.actors.making import IMAGES, load, write_photographs, write_style_pictures
 

@@ -20,7 +20,8 @@ from tasks.preflight import check_pictures, prepare_styles
 from tasks.records import RequestError
 from tasks.references import load_style
 from tasks.store import RepresentationStore
-from tasks.styles import ReferenceSettings, StyleSettings, read_reference
+from tasks.style_settings import ReferenceSettings, StyleSettings
+from tasks.styles import read_reference
 from tests.tasks.corpus.conftest import memory
 from tests.tasks.labelled.making import GARBLED, watch_groups, write_shard, write_wikiart
 

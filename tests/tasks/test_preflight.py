@@ -31,7 +31,7 @@ from tasks.preflight import (
 from tasks.records import RequestError
 from tasks.regions.settings import RegionSettings
 from tasks.store import RepresentationStore
-from tasks.styles import ReferenceSettings, StyleSettings
+from tasks.style_settings import ReferenceSettings, StyleSettings
 
 
 @pytest.fixture

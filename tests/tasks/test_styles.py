@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.text_settings import TextSettings
 from tasks.records import RequestError
-from tasks.styles import PlannedStyle, StyleSettings, check_unchanged, pair_seed, plan_style
+from tasks.style_settings import StyleSettings
+from tasks.styles import PlannedStyle, check_unchanged, pair_seed, plan_style
 from tests.tasks.encoders.small_clip import save_small_clip
 
 

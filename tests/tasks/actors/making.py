@@ -19,7 +19,8 @@ from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.footer import ShardFooter
 from tasks.images.settings import ImageSettings
 from tasks.methods.adain.settings import AdainSettings
-from tasks.styles import PlannedStyle, ReferenceSettings, StyleSettings, plan_style
+from tasks.style_settings import ReferenceSettings, StyleSettings
+from tasks.styles import PlannedStyle, plan_style
 
 Pair = tuple[str, str]
 

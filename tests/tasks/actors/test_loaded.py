@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.actors import loaded as loading
+from tasks.actors import representing
 from tasks.actors.loaded import Loaded
 from tasks.records import RequestError
 from tasks.styles import PlannedStyle
@@ -30,8 +30,8 @@ def test_a_lost_representation_is_computed_again(
 
 def test_style_pictures_are_loaded_a_bounded_number_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     styles = plan_styles(write_style_pictures(tmp_path / "art"))
-    monkeypatch.setattr(loading, "STYLE_BYTES", 0)
-    assert [len(batch) for batch in loading._load_in_batches(styles)] == [1, 1]
+    monkeypatch.setattr(representing, "STYLE_BYTES", 0)
+    assert [len(batch) for batch in representing.load_in_batches(styles)] == [1, 1]
 
 
 def test_a_style_picture_that_went_bad_is_named(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from tasks.actors.settings import ResourceSettings
 from tasks.dataset.footer import ShardFooter
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.clipstyler.settings import FastSettings
-from tasks.styles import PlannedStyle, StyleSettings, plan_style
+from tasks.style_settings import StyleSettings
+from tasks.styles import PlannedStyle, plan_style
 from tests.tasks.actors.crashing.sitecustomize import MARK
 from tests.tasks.actors.making import load, make_order, stylize, write_photographs
 

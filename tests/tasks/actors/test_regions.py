@@ -14,7 +14,8 @@ from PIL import Image
 
 from tasks.actors.regions import KeptShares, RegionDrawer
 from tasks.methods.adain.settings import AdainSettings
-from tasks.styles import PlannedStyle, StyleSettings, plan_style
+from tasks.style_settings import StyleSettings
+from tasks.styles import PlannedStyle, plan_style
 from tests.tasks.actors.making import (
     encoded,
     failures,

@@ -8,7 +8,8 @@ from pathlib import Path
 from tasks.labelled.settings import TableSettings
 from tasks.methods.adain.settings import AdainSettings
 from tasks.preflight import prepare_styles
-from tasks.styles import StyleSettings, read_reference
+from tasks.style_settings import StyleSettings
+from tasks.styles import read_reference
 from tests.tasks.actors.making import furthest, load, make_order, pixels, records, stylize, write_photographs
 from tests.tasks.labelled.making import GARBLED, write_wikiart
 

@@ -13,6 +13,7 @@ from tasks.actors.shard import stylize_shard
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.chain import plan_wanted
 from tasks.dataset.ledger import Ledger
+from tasks.expansion import StyleSource
 from tasks.images.settings import ImageSettings
 from tasks.methods.adain.settings import AdainSettings
 from tasks.plan import Plan, Wanted
@@ -27,13 +28,15 @@ def draw(path: Path, seed: int, size: tuple[int, int] = (40, 32)) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def make(folder: Path, *, finish: bool = True, clip: str = "none", judge: str = "none") -> Plan | None:
-    """Plan what the folder's photographs and art still want, and make it in this process."""
+def make(
+    folder: Path, *, finish: bool = True, clip: str = "none", judge: str = "none", styles: StyleSource | None = None
+) -> Plan | None:
+    """Plan what the folder's photographs and art (or some styles) still want, and make it in this process."""
     wanted = Wanted(
         CorpusSettings(uri=str(folder / "photos")),
         ImageSettings(size=64, codec="png"),
         0,
-        prepare_styles(str(folder / "art"), AdainSettings()),
+        prepare_styles(styles or str(folder / "art"), AdainSettings()),
         str(folder / "store"),
         clip,
         judge,

@@ -20,7 +20,8 @@ from tasks.labelled.rows import RowReader
 from tasks.methods.adain.settings import AdainSettings
 from tasks.records import ImageError, RequestError
 from tasks.storage import Folder
-from tasks.styles import StyleSettings, check_unchanged, plan_style, read_reference
+from tasks.style_settings import StyleSettings
+from tasks.styles import check_unchanged, plan_style, read_reference
 from tests.tasks.corpus.conftest import memory
 from tests.tasks.labelled.making import painting, rows_of, watch_groups, write_shard
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from tasks.methods.adain.backbones import small_layout
 from tasks.methods.adain.settings import SMALL_WEIGHTS, AdainSettings, VggWeights
 from tasks.methods.base import Method, Pairs, Reference, Representation, Style
 from tasks.methods.clipstyler.settings import AdainWeights, FastSettings, OptimizeSettings
+from tasks.methods.mmist.settings import MmistSettings
 from tasks.methods.settings import MethodSettings, open_method
 from tasks.methods.style_kernel import backbones as style_kernel
 from tasks.methods.style_kernel.settings import SMALL_WEIGHTS as STYLE_KERNEL_WEIGHTS
@@ -30,6 +32,7 @@ from tasks.methods.style_kernel.settings import VggWeights as StyleKernelVggWeig
 from tasks.methods.text_settings import TextSettings
 from tasks.weights.catalog import embedded_names
 from tests.tasks.encoders.small_clip import save_small_clip
+from tests.tasks.methods.mmist.small_generator import save_small_generator
 
 
 def adain_small(folder: Path) -> AdainSettings:
@@ -139,6 +142,21 @@ def clipstyler_fast_vgg(folder: Path) -> FastSettings:
     return FastSettings(mode="fast", encoder="vgg", weights=weights, decoders=decoders, **few)
 
 
+def mmist_adain(_folder: Path) -> MmistSettings:
+    """Pictures without a prior; few and small, sought in two updates."""
+    return few_pictures(render_with={"name": "adain"}, representations=2)
+
+
+def mmist_stylegan3(folder: Path) -> MmistSettings:
+    """A generator of random weights, and the renderer of the paper."""
+    weights = save_small_generator(folder / "stylegan3.safetensors")
+    return few_pictures(generator={"name": "stylegan3", "weights": str(weights)}, representations=1)
+
+
+def few_pictures(**settings: Any) -> MmistSettings:
+    return MmistSettings(**{"starts": 3, "steps": 3, "crops": 2, "crop_size": 16, "size": 32} | settings)
+
+
 METHODS: dict[str, Callable[[Path], MethodSettings]] = {
     "adain-small": adain_small,
     "adain-vgg": adain_vgg,
@@ -150,6 +168,8 @@ METHODS: dict[str, Callable[[Path], MethodSettings]] = {
     "clipstyler-optimize": clipstyler_optimize,
     "clipstyler-fast": clipstyler_fast,
     "clipstyler-fast-vgg": clipstyler_fast_vgg,
+    "mmist-adain": mmist_adain,
+    "mmist-stylegan3": mmist_stylegan3,
 }
 
 
@@ -191,6 +211,8 @@ def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """Texts are read by a small CLIP, in few steps; over VGG, where each takes seconds, in one."""
     chosen = METHODS[request.param](tmp_path_factory.mktemp("weights"))
     clip = save_small_clip(tmp_path_factory.mktemp("clip") / "small")
+    if isinstance(chosen, MmistSettings):
+        return chosen.model_copy(update={"clip": f"local-dir:{clip}"})
     steps, starts = (1, 2) if chosen.encoder == "vgg" else (3, 4)
     return chosen.model_copy(update={"texts": TextSettings(clip=f"local-dir:{clip}", steps=steps, starts=starts)})
 

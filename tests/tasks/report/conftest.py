@@ -17,12 +17,16 @@ from tasks.report.model import (
     GalleryCell,
     GalleryRow,
     IntendedMatrix,
+    InvertedPart,
+    PathStop,
     ReportData,
     RunRow,
     ScoredRecord,
     ScoreSummary,
     SizeFill,
     StageTime,
+    StepPlace,
+    StylePath,
     StyleReference,
     StyleSummary,
     Throughput,
@@ -78,6 +82,17 @@ def _matrix(text: str, role: str) -> IntendedMatrix:
     return IntendedMatrix(role, text, [text, "ink & wash"], margins, [0.75, 0.25], [12, 8])
 
 
+def _matrix_of_path(text: str) -> IntendedMatrix:
+    margins = [[0.0412, 0.0111, -0.0213], [0.0, 0.0, 0.0], [-0.0008, -0.0005, 0.0002]]
+    return IntendedMatrix("judge", "other", [text, "between", "ink & wash"], margins, [0.75, 0.5, 0.25], [12, 4, 8])
+
+
+def _path(text: str, picture: bytes) -> StylePath:
+    cells = [GalleryCell(text, picture), GalleryCell("between", None, {}, text), GalleryCell("ink & wash", None)]
+    stops = [PathStop(text, 0.0), PathStop("between", 0.25), PathStop("ink & wash", 1.0)]
+    return StylePath(stops, [GalleryRow(text, picture, cells)], 3)
+
+
 def _report(text: str, picture: bytes) -> ReportData:
     spread = np.random.default_rng(1).normal(0.25, 0.03, 500)
     scores = {"clip_text": summarize(spread), "clip_image": summarize([0.7, 0.71])}
@@ -97,10 +112,12 @@ def _report(text: str, picture: bytes) -> ReportData:
         styles=[
             StyleSummary(text, text, text, text, 12000, 60, references, 4, scores),
             StyleSummary("ink & wash", "adain 1", records=345, failed=7, references=[StyleReference(text="black ink")]),
+            StyleSummary("halves", "mmist", inverted=[InvertedPart([picture], 20, text)], renderer=text),
+            StyleSummary("between", "mmist", step=StepPlace(text, "ink & wash", 0.25)),
         ],
         score_model=text,
         scored_by_others=34,
-        arrivals=Arrivals([_matrix(text, "scorer"), _matrix("other", "judge")], 5, [text]),
+        arrivals=Arrivals([_matrix(text, "scorer"), _matrix_of_path(text)], 5, [text]),
         extremes=Extremes(
             "clip_text",
             [ScoredRecord(text, text, picture, {"clip_text": 0.3519, "clip_image": None})],
@@ -116,6 +133,7 @@ def _report(text: str, picture: bytes) -> ReportData:
                 ],
             )
         ],
+        paths=[_path(text, picture)],
         failures=[
             FailureReason("empty_file", "read", 4, "a.jpg", "the file is empty"),
             FailureReason(text, text, 63, text, text),

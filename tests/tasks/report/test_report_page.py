@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
@@ -23,50 +22,12 @@ from tasks.report.model import (
 )
 from tasks.report.page import render_report
 from tasks.report.thumbnails import thumbnail
+from tests.tasks.report.reading import Reader
 
 SECTIONS = {
-    *("summary", "verification", "gallery", "styles", "scores", "arrival", "extremes"),
+    *("summary", "verification", "gallery", "paths", "styles", "scores", "arrival", "extremes"),
     *("failures", "time", "batches", "runs", "settings"),
 }
-VOID = {"meta", "img"}
-
-
-class Reader(HTMLParser):
-    """Elements with their attributes, the text outside <style>, and whether every element was closed."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.open: list[str] = []
-        self.css = ""
-        self.feed(page)
-        self.close()
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID | {"br"}:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == "style":
-            self.css += data
-        else:
-            self.words.append(data)
-
-    def of(self, tag: str) -> Iterator[dict[str, str | None]]:
-        return (attributes for name, attributes in self.elements if name == tag)
-
-    @property
-    def sections(self) -> set[str | None]:
-        return {attributes.get("id") for attributes in self.of("section")}
 
 
 def empty() -> ReportData:
@@ -119,6 +80,7 @@ def test_a_full_report_has_every_section(report: ReportData) -> None:
     ("field", "section"),
     [
         ("gallery", "gallery"),
+        ("paths", "paths"),
         ("styles", "styles"),
         ("failures", "failures"),
         ("timing", "time"),
@@ -161,7 +123,7 @@ def test_a_dataset_is_called_verified_only_when_it_was(report: ReportData) -> No
 
 def test_embedded_pictures_decode_to_what_was_given(report: ReportData, picture: bytes) -> None:
     sources = [image["src"] for image in Reader(render_report(report)).of("img")]
-    assert len(sources) == 6
+    assert len(sources) == 10
     for source in sources:
         assert source is not None
         kind, _, payload = source.partition(";base64,")

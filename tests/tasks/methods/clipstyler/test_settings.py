@@ -12,7 +12,8 @@ from tasks.methods.clipstyler.settings import FOR_EMBEDDED, FOR_SMALL, SMALL_WEI
 from tasks.methods.settings import MethodSettings
 from tasks.records import RequestError
 from tasks.samples.photographs import write_photographs
-from tasks.styles import PlannedStyle, StyleSettings, plan_style
+from tasks.style_settings import StyleSettings
+from tasks.styles import PlannedStyle, plan_style
 
 JOB = {"corpus": "photos", "output": "out", "styles": [{"name": "fire", "references": [{"text": "fire"}]}]}
 

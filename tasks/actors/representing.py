@@ -1,0 +1,89 @@
+"""Representations that the store lacks: computed once in the cluster, whoever else is at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar, cast
+
+from tasks.methods.base import InvertingMethod, Method, Representation, Style
+from tasks.references import load_style
+from tasks.store import RepresentationStore
+from tasks.styles import PlannedStyle
+
+# Decoded style pictures that are held at once: pictures of styles may be as large as those of a corpus.
+STYLE_BYTES = 2**29
+
+Item = TypeVar("Item")
+Loaded = list[tuple[PlannedStyle, Style]]
+MethodOf = Callable[[PlannedStyle], Method]
+
+
+def represent(store: RepresentationStore, method_of: MethodOf, styles: Sequence[PlannedStyle]) -> int:
+    """Compute and publish what the store lacks of some styles; gives how many were computed here."""
+    computed = 0
+    for settings in dict.fromkeys(style.method for style in styles):
+        group = {style.representation: style for style in styles if style.method == settings}
+        computed += _ensure(store, settings.name, group, lambda some: _represent(store, method_of, some))
+    return computed
+
+
+def _ensure(
+    store: RepresentationStore,
+    name: str,
+    wanted: Mapping[str, Item],
+    compute: Callable[[Mapping[str, Item]], Iterator[tuple[str, Representation]]],
+) -> int:
+    """Publish what the store lacks under `name`; gives how many were computed here.
+
+    Those that another process is at are waited for, once ours are done; computed here after all where it gave up.
+    """
+    computed = 0
+    while missing := sorted(wanted.keys() - store.keys(name)):
+        with store.lease(name, missing) as mine:
+            for key, representation in compute({key: wanted[key] for key in mine}):
+                store.put(name, key, representation)
+                computed += 1
+        for key in missing:
+            store.wait(name, key)
+    return computed
+
+
+def _represent(
+    store: RepresentationStore, method_of: MethodOf, styles: Mapping[str, PlannedStyle]
+) -> Iterator[tuple[str, Representation]]:
+    for batch in load_in_batches(styles.values()):
+        planned, loaded = [style for style, _ in batch], [style for _, style in batch]
+        method = method_of(planned[0])
+        if planned[0].inversions:
+            method = cast(InvertingMethod, method)
+            made = method.represent_inverted(loaded, _invert(store, method, batch))
+        else:
+            made = method.represent(loaded)
+        yield from zip((style.representation for style in planned), made, strict=True)
+
+
+def _invert(store: RepresentationStore, method: InvertingMethod, batch: Loaded) -> list[list[Representation]]:
+    """What `invert` makes of each part of each style, from the store where it is there; parts of many styles once."""
+    name = batch[0][0].method.inversions
+    parts = {key: part for planned, style in batch for key, part in zip(planned.inversions, style.parts(), strict=True)}
+
+    def invert(some: Mapping[str, Style]) -> Iterator[tuple[str, Representation]]:
+        yield from zip(some, method.invert(list(some.values())) if some else [], strict=True)
+
+    _ensure(store, name, parts, invert)
+    return [[store.get(name, key) for key in planned.inversions] for planned, _ in batch]
+
+
+def load_in_batches(styles: Iterable[PlannedStyle]) -> Iterator[Loaded]:
+    """Styles with their pictures, as many together as `STYLE_BYTES` hold."""
+    batch: Loaded = []
+    held = 0
+    for planned in styles:
+        style = load_style(planned)
+        batch.append((planned, style))
+        held += sum(r.image_CHW.nbytes for r in style.references if r.image_CHW is not None)
+        if held > STYLE_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch

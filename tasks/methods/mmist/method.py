@@ -1,0 +1,149 @@
+"""MMIST behind the three verbs: pictures by inversion, then whatever renders with pictures.
+
+Dimension key: P outputs (pairs), R references of the renderer's style, E pictures of a part of a style, H and W pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from tasks.encoders.clip import open_clip_model
+from tasks.methods.base import Content, Method, Pairs, Reference, Representation, Style
+from tasks.methods.mmist.generators import open_pictures
+from tasks.methods.mmist.goals import GoalReader
+from tasks.methods.mmist.inversion import Found, Inverter
+from tasks.methods.mmist.settings import MmistSettings
+from tasks.methods.pictures import from_bytes, to_bytes
+from tasks.methods.settings import open_method as open_renderer
+
+# Pictures that vary less are sought again; the authors drop them when they render (test options of their AdaAttN).
+FLAT = 0.03
+# So are those whose loss is so much above the style's best: of eight sepia photographs, some had come out magenta.
+BEHIND = 0.08
+ATTEMPTS = 3  # at a picture that is neither; a style may be flat itself
+LEAST_RANGE = 1e-5  # of a picture that is stretched to all shades (torchvision's save_image)
+
+
+def open_method(settings: MmistSettings, device: str = "cpu") -> MmistMethod:
+    """The method of these settings. Raises RequestError where weights are missing, or another network's."""
+    return MmistMethod(settings, open_renderer(settings.render_with, device), torch.device(device))
+
+
+class MmistMethod:
+    """`invert` is slow, and what it makes does not depend on the renderer; the rest is the renderer's."""
+
+    def __init__(self, settings: MmistSettings, renderer: Method, device: torch.device) -> None:
+        self.settings, self.renderer, self.device = settings, renderer, device
+
+    def invert(self, styles: Sequence[Style]) -> list[Representation]:
+        """For each style `pictures` (uint8, E3SS) and their `latents`, all styles' as one batch.
+
+        Metadata: the losses before and after, and how often each picture was sought.
+        """
+        reader, inverter = self._inverter
+        wanted = [(style, number) for style in range(len(styles)) for number in range(self.settings.representations)]
+        found: dict[tuple[int, int], list[Found]] = {place: [] for place in wanted}
+        for attempt in range(ATTEMPTS):
+            goals = [reader.read(styles[s], number, self.settings.seed + attempt) for s, number in wanted]
+            for place, one in zip(wanted, inverter.invert(goals, _names(styles)), strict=True):
+                found[place].append(one)
+            wanted = _find_poor(found)
+            if not wanted:
+                break
+        return [_keep([tries for (s, _), tries in found.items() if s == style]) for style in range(len(styles))]
+
+    def represent(self, styles: Sequence[Style]) -> list[Representation]:
+        """The renderer's representation of the styles' pictures."""
+        parts = [part for style in styles for part in style.parts()]
+        inverted = iter(self.invert(parts))
+        return self.represent_inverted(styles, [[next(inverted) for _ in style.parts()] for style in styles])
+
+    def represent_inverted(
+        self, styles: Sequence[Style], inverted: Sequence[Sequence[Representation]]
+    ) -> list[Representation]:
+        """The second half: for each style what `invert` made of each of its parts."""
+        return self.renderer.represent(
+            [self._as_pictures(style, parts) for style, parts in zip(styles, inverted, strict=True)]
+        )
+
+    def encode(self, images_NCHW: Tensor) -> Content:
+        """The renderer's."""
+        return self.renderer.encode(images_NCHW)
+
+    def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
+        """The renderer's: images_PCHW in [0, 1]. A reference's share of a place is split among its pictures."""
+        spread: dict[int, Tensor | None] = {}
+        for shares_RHW in pairs.regions:
+            if id(shares_RHW) not in spread:
+                spread[id(shares_RHW)] = None if shares_RHW is None else self._spread_shares(shares_RHW)
+        regions = [spread[id(shares_RHW)] for shares_RHW in pairs.regions]
+        return self.renderer.render(content, reps, replace(pairs, regions=regions))
+
+    @cached_property
+    def _inverter(self) -> tuple[GoalReader, Inverter]:
+        """Opened where there is something to invert: CLIP, the photographs and the generator."""
+        encoder = open_clip_model(self.settings.clip, str(self.device))
+        reader = GoalReader(encoder, self.settings)
+        generator = open_pictures(self.settings, self.device)
+        return reader, Inverter(generator, encoder, reader.contents_CD, self.settings)
+
+    def _spread_shares(self, shares_RHW: Tensor) -> Tensor:
+        count = self.settings.representations
+        return shares_RHW.repeat_interleave(count, 0) / count
+
+    def _as_pictures(self, style: Style, parts: Sequence[Representation]) -> Style:
+        """The style with all pictures of each part in the place of its references."""
+        references = []
+        for part, rep in zip(style.parts(), parts, strict=True):
+            share = sum(reference.weight for reference in part.references) / len(rep.tensors["pictures"])
+            references += [Reference(share, from_bytes(picture_3SS)) for picture_3SS in rep.tensors["pictures"]]
+        return Style(style.name, tuple(references), style.composite)
+
+
+def stretch(picture_3SS: Tensor) -> Tensor:
+    """The picture with its darkest value black and its lightest white, as the authors save it (save_image)."""
+    low, high = picture_3SS.min(), picture_3SS.max()
+    return (picture_3SS - low) / (high - low).clamp_min(LEAST_RANGE)
+
+
+def _quality(found: Found) -> tuple[bool, float]:
+    """To compare pictures by: those that are not flat first, then those that are nearest to the style."""
+    return float(stretch(found.picture_3SS).std()) >= FLAT, -found.last_loss
+
+
+def _best(tries: Sequence[Found]) -> Found:
+    return max(tries, key=_quality)
+
+
+def _find_poor(found: Mapping[tuple[int, int], Sequence[Found]]) -> list[tuple[int, int]]:
+    """Pictures, by style and number, that are flat or far behind the best of their style."""
+    best = {place: _best(tries) for place, tries in found.items()}
+    least = {s: min(one.last_loss for (of, _), one in best.items() if of == s) for s, _ in best}
+    return [place for place, one in best.items() if not _quality(one)[0] or one.last_loss > least[place[0]] + BEHIND]
+
+
+def _keep(pictures: Sequence[Sequence[Found]]) -> Representation:
+    """The best try at each picture of a style."""
+    best = [_best(tries) for tries in pictures]
+    pictures_E3SS = torch.stack([to_bytes(stretch(one.picture_3SS)) for one in best])
+    latents = torch.stack([one.latent.cpu() for one in best])
+    metadata = {
+        "first_losses": [round(one.first_loss, 5) for one in best],
+        "last_losses": [round(one.last_loss, 5) for one in best],
+        "tries": [len(tries) for tries in pictures],
+    }
+    return Representation(
+        {"pictures": pictures_E3SS, "latents": latents}, {name: json.dumps(value) for name, value in metadata.items()}
+    )
+
+
+def _names(styles: Sequence[Style]) -> str:
+    """What a bar says that is being inverted."""
+    first = styles[0].name[:40]
+    return first if len(styles) == 1 else f"{first} and {len(styles) - 1} more"

@@ -1,0 +1,68 @@
+"""Snapshots as StyleGAN3's training writes them, small; and ways to make hostile ones of them."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections import OrderedDict
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+SOURCE = "open('pwned', 'w')"  # what a loader that runs the sources would do
+
+
+class EasyDict(dict[str, Any]):
+    """Stands for dnnlib's; a pickle names it so."""
+
+
+def _reconstruct_persistent_obj(meta: dict[str, Any]) -> None:
+    """Stands for StyleGAN3's; as that one does, it runs the source that it is given."""
+    exec(meta["module_src"])
+
+
+class Network:
+    """A network or a layer, which pickles as StyleGAN3's persistent classes do."""
+
+    def __init__(self, kind: str, layers: dict[str, Network] | None = None, **state: Any) -> None:
+        self.kind = kind
+        parts = {"_parameters": OrderedDict(), "_buffers": {}, "_modules": layers or {}, "training": False}
+        self.state = {**parts, "_non_persistent_buffers_set": set(), "_init_args": (), **state}
+
+    def __reduce__(self) -> tuple[object, tuple[dict[str, Any]]]:
+        meta = {"type": "class", "version": 6, "module_src": SOURCE, "class_name": self.kind, "state": self.state}
+        return (_reconstruct_persistent_obj, (meta,))
+
+
+def make_generator(**state: Any) -> Network:
+    """A generator of two layers: tensors of every kind that StyleGAN3's has. `state` comes over its own."""
+    weight = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3))
+    first = Network("SynthesisInput", _parameters={"weight": weight}, _buffers={"freqs": torch.ones(4, 2)})
+    scale = torch.tensor(0.5)  # of no dimension, as magnitude_ema is
+    layer = Network("SynthesisLayer", _parameters={"bias": None}, _buffers={"magnitude_ema": scale})
+    synthesis = Network("SynthesisNetwork", {"input": first, "L0": layer})
+    arguments = EasyDict(z_dim=4, img_resolution=16, mapping_kwargs=EasyDict(num_layers=2))
+    mapping = Network("MappingNetwork", _buffers={"w_avg": torch.arange(8.0)[::2]})
+    return Network("Generator", {"synthesis": synthesis, "mapping": mapping}, **{"_init_kwargs": arguments, **state})
+
+
+def pickle_snapshot(content: object, protocol: int = 4) -> bytes:
+    """Pickle with the names that StyleGAN3's own modules give."""
+    with pytest.MonkeyPatch.context() as patch:
+        things: dict[str, Any] = {"torch_utils.persistence": _reconstruct_persistent_obj, "dnnlib.util": EasyDict}
+        for module, thing in things.items():
+            for name in (module.split(".")[0], module):
+                patch.setitem(sys.modules, name, ModuleType(name))
+            setattr(sys.modules[module], thing.__name__, thing)
+            patch.setattr(thing, "__module__", module)
+        return pickle.dumps(content, protocol)
+
+
+def write_snapshot(path: Path, protocol: int = 4, **content: Any) -> Path:
+    """Write a snapshot; `content` comes over its networks and settings."""
+    snapshot = {"G": make_generator(), "D": None, "G_ema": make_generator(), "training_set_kwargs": EasyDict()}
+    path.write_bytes(pickle_snapshot({**snapshot, **content}, protocol))
+    return path
