@@ -125,7 +125,7 @@ class Bench:
         generator.checkpoint = way.checkpoint
         reader = GoalReader(self.encoder, settings)
         goals = [reader.read(STYLE, number, 0) for number in range(1 if way.one_by_one else self.options.at_once)]
-        return Inverter(generator, self.encoder, reader.contents_CD, settings), goals
+        return Inverter(generator, self.encoder, reader.contents, settings), goals
 
     @torch.no_grad()
     def score_first(self, inverter: Inverter, goal: Goal, way: Way) -> None:
@@ -133,7 +133,7 @@ class Bench:
         draws, content = torch.Generator().manual_seed(0), torch.tensor([0], device=self.device)
         losses = []
         for start in range(0, self.options.starts, self.options.made):
-            latents, _ = inverter.generator.draw(min(self.options.made, self.options.starts - start), draws)
+            latents = inverter.generator.draw(min(self.options.made, self.options.starts - start), draws).latents
             parts = inverter.generator.pictures(latents).split(1 if way.scored_singly else self.options.made)
             losses += [inverter.whole_losses(part, [goal], content).min().item() for part in parts]
         min(losses)
@@ -158,7 +158,7 @@ class Bench:
 
 def optimise(inverter: Inverter, goals: list[Goal]) -> None:
     """The updates that are timed; the picture after the last of them is not made."""
-    latents, _ = inverter.generator.draw(len(goals), torch.Generator().manual_seed(0))
+    latents = inverter.generator.draw(len(goals), torch.Generator().manual_seed(0)).latents
     trials = islice(inverter.draw_trials(goals), inverter.settings.steps - 1)
     for _ in inverter.optimise(goals, First(latents, torch.zeros(len(goals))), trials):
         pass

@@ -1,4 +1,4 @@
-"""Random pictures to start an optimisation from: blots, strokes and photographs in ramps of colour.
+"""Random pictures to start an optimisation from: blots and strokes, or photographs, in ramps of colour.
 
 Dimension key: M pictures, S side, G side of a grid of noise.
 """
@@ -10,8 +10,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-LEAST_PART = 0.4  # of a photograph's short side
 
 
 def random_pictures(count: int, side: int, generator: torch.Generator) -> Tensor:
@@ -39,23 +37,20 @@ def color_by_ramp(level_SS: Tensor, ramp: Sequence[float]) -> Tensor:
     return from_hsv(hue + (drift - 0.5) * 2 / 3 * level_SS, saturation_SS, value_SS).clamp(0.02, 0.98)
 
 
-def random_photograph(photographs: Sequence[Tensor], side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Part of a random photograph (each 3HW in [0, 1]) in a random ramp of colour, and as it is: both 3SS."""
+def draw_ramp(generator: torch.Generator) -> list[float]:
+    """A ramp of one hue or two, as most styles have: sepia is one in thirty; with any hues it was one in a hundred."""
     ramp = torch.rand(6, generator=generator).tolist()
-    ramp[3] = 0.5 + 4 * (ramp[3] - 0.5) ** 3  # most styles have a hue or two: sepia was one first picture in a hundred
-    picture_3HW = photographs[int(torch.randint(len(photographs), (), generator=generator))]
-    share, down, across = torch.rand(3, generator=generator).tolist()
-    height, width = picture_3HW.shape[1:]
-    cut = round(min(height, width) * (LEAST_PART + (1 - LEAST_PART) * share))
-    top, left = int(down * (height - cut)), int(across * (width - cut))
-    part_13HW = picture_3HW[None, :, top : top + cut, left : left + cut]
-    original_3SS = F.interpolate(part_13HW, (side, side), mode="bilinear", antialias=True)[0]
-    level_SS = original_3SS.mean(0)
-    level_SS = (level_SS - level_SS.min()) / (level_SS.max() - level_SS.min()).clamp_min(1e-3)
-    return color_by_ramp(level_SS, ramp), original_3SS
+    ramp[3] = 0.5 + 4 * (ramp[3] - 0.5) ** 3
+    return ramp
+
+
+def level_of(picture_3SS: Tensor) -> Tensor:
+    """How light a picture is at each place, SS, from 0 at its darkest to 1 at its lightest."""
+    mean_SS = picture_3SS.mean(0)
+    return (mean_SS - mean_SS.min()) / (mean_SS.max() - mean_SS.min()).clamp_min(1e-3)
 
 
 def from_hsv(hue_SS: Tensor, saturation_SS: Tensor, value_SS: Tensor) -> Tensor:
     """RGB 3SS of hue (turns, any), saturation and value in [0, 1] (A. R. Smith, Color Gamut Transform Pairs, 1978)."""
-    sector_3SS = (torch.tensor([5.0, 3.0, 1.0])[:, None, None] + 6 * hue_SS) % 6
+    sector_3SS = (torch.tensor([5.0, 3.0, 1.0], device=hue_SS.device)[:, None, None] + 6 * hue_SS) % 6
     return value_SS - value_SS * saturation_SS * torch.minimum(sector_3SS, 4 - sector_3SS).clamp(0, 1)

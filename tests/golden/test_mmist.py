@@ -12,7 +12,7 @@ from tasks.encoders.stylegan3.generator import Generator
 from tasks.losses.clip import embed_crops, embed_pixels, text_directions, unit_directions
 from tasks.losses.crops import Crops
 from tasks.methods.mmist.generators import StyleganPictures
-from tasks.methods.mmist.goals import Goal
+from tasks.methods.mmist.goals import Contents, Goal
 from tasks.methods.mmist.inversion import WEIGHT, First, Inverter, Trial
 from tasks.methods.mmist.method import stretch
 from tasks.methods.mmist.settings import MmistSettings
@@ -81,7 +81,9 @@ class TestFirstLatents:
         target_D = sum(weight / total * one for weight, one in zip(weights, [*texts_RD, *pictures], strict=True))
         assert isinstance(target_D, Tensor)
         generator = open_recorded_generator(golden, "stylegan3_t6", 16)
-        inverter = Inverter(generator, encoder, content_1D, MmistSettings(clip="ViT-B-32/openai"))
+        inverter = Inverter(
+            generator, encoder, Contents(tensors["content"], content_1D), MmistSettings(clip="ViT-B-32/openai")
+        )
         losses_N1 = inverter.whole_losses(tensors["candidate_images"], [Goal(target_D[None], 0)], torch.tensor([0]))
         assert_close(total * losses_N1[:, 0], tensors["score"], atol=0, rtol=1e-5)
         assert int(losses_N1.argmin()) == int(tensors["best_index"])
@@ -108,7 +110,9 @@ def open_inverter(
     )
     texts = (sum(text_weights), Goal((text_D / sum(text_weights)).expand(2, -1), 0))
     return (
-        Inverter(generator, encoder, contents_CD, settings),
+        Inverter(
+            generator, encoder, Contents(torch.cat([tensors["content0"], tensors["content1"]]), contents_CD), settings
+        ),
         Goal(both, 0),
         [texts, (picture_weights[0], Goal(picture_CD, 0))],
     )

@@ -1,11 +1,12 @@
 """What a style's pictures are made by: a StyleGAN3 in its space W+, or Fourier coefficients without any prior.
 
-Dimension key: N pictures, S side of a picture, L rows of a latent in W+, W its width, Z of a first latent; K columns of
-a half spectrum.
+Dimension key: N pictures, V views of each, C contents, S side of a picture; L rows of a latent in W+, W its width, Z of
+a first latent; K columns of a half spectrum.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -13,8 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tasks.methods.mmist.settings import MmistSettings, Stylegan3Settings
-from tasks.methods.starting_pictures import random_photograph
-from tasks.samples.photographs import neutral_photographs
+from tasks.methods.starting_pictures import color_by_ramp, draw_ramp, level_of
 
 if TYPE_CHECKING:
     from tasks.encoders.stylegan3.generator import Generator
@@ -25,8 +25,21 @@ COLORS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 # A coefficient of a frequency, in cycles a picture, is this over the frequency times what is optimised, so that Adam's
 # equal steps change large shapes more than grain, as the spectra of natural pictures fall.
 FOURIER_STEP = 0.5
+VIEWS = 8  # contents that each ramp is tried on, the most different ones: on one alone, a cat in blue was fire
 EDGE = 0.02  # a first picture stays this far from black and white, where a logit has no end
 CHECKPOINT_FROM = 256  # pixels a side of a generator whose layers are computed twice rather than kept
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Random first latents, N; and of what their pictures are made, if of contents, in a style without texture.
+
+    `views_NV3SS` show V contents (numbers_NV) in the style of each, the first being the latent's own picture.
+    """
+
+    latents: Tensor
+    views_NV3SS: Tensor | None = None
+    numbers_NV: Tensor | None = None
 
 
 class PictureGenerator(Protocol):
@@ -35,8 +48,8 @@ class PictureGenerator(Protocol):
     side: int
     periodic: bool  # whether pictures go on round their borders
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """Random first latents; and the photographs N3SS that their pictures are made of, where they are of any."""
+    def draw(self, count: int, generator: torch.Generator) -> Drawn:
+        """Random first latents."""
 
     def pictures(self, latents: Tensor) -> Tensor:
         """Pictures_N3SS in [0, 1]."""
@@ -55,10 +68,12 @@ class StyleganPictures:
         self.resolution = network.config.resolution
         self.side = min(size, self.resolution)
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, None]:
-        z_NZ = torch.randn(count, self.network.config.z_size, generator=generator)
+    def draw(self, count: int, generator: torch.Generator) -> Drawn:
+        # One by one: how torch draws several together depends on how many they are.
+        size = self.network.config.z_size
+        z_NZ = torch.stack([torch.randn(size, generator=generator) for _ in range(count)])
         with torch.no_grad():
-            return self.network.map(z_NZ.to(self.device), psi=self.psi), None
+            return Drawn(self.network.map(z_NZ.to(self.device), psi=self.psi))
 
     def pictures(self, latents: Tensor) -> Tensor:
         """The generator's, brought from [-1, 1] to [0, 1] and averaged down to `side` (model_bridge.py)."""
@@ -75,9 +90,10 @@ class FourierPictures:
 
     periodic = True
 
-    def __init__(self, size: int, device: torch.device) -> None:
-        self.side, self.device = size, device
-        self.photographs = [torch.tensor(p).permute(2, 0, 1) / 255 for p in neutral_photographs()]
+    def __init__(self, contents_C3SS: Tensor) -> None:
+        self.side, device = contents_C3SS.shape[-1], contents_C3SS.device
+        self.levels = [level_of(content_3SS) for content_3SS in contents_C3SS]
+        size = self.side
         down_S1 = torch.fft.fftfreq(size)[:, None] * size
         across_K = torch.fft.rfftfreq(size) * size
         cycles_SK = (down_S1.square() + across_K.square()).sqrt().clamp_min(1)
@@ -86,11 +102,18 @@ class FourierPictures:
         self.colors_33 = colors_33 / colors_33.norm(dim=0).max()
         self.uncolors_33 = torch.linalg.inv(self.colors_33)
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Spectra, N3SK2: real and imaginary parts; of photographs in random ramps of colour."""
-        drawn = [random_photograph(self.photographs, self.side, generator) for _ in range(count)]
-        colored_N3SS, originals_N3SS = (torch.stack(some).to(self.device) for some in zip(*drawn, strict=True))
-        return self.analyse(colored_N3SS), originals_N3SS
+    def draw(self, count: int, generator: torch.Generator) -> Drawn:
+        """Spectra, N3SK2, real and imaginary parts, of contents in random ramps of colour."""
+        drawn = [self._draw_views(generator) for _ in range(count)]
+        views_NV3SS, numbers_NV = (torch.stack(some) for some in zip(*drawn, strict=True))
+        return Drawn(self.analyse(views_NV3SS[:, 0]), views_NV3SS, numbers_NV)
+
+    def _draw_views(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The same few contents in a random ramp, V3SS, any of them first; and which they are, V."""
+        views = min(VIEWS, len(self.levels))
+        numbers_V = torch.arange(views).roll(int(torch.randint(views, (), generator=generator)))
+        ramp = draw_ramp(generator)
+        return torch.stack([color_by_ramp(self.levels[number], ramp) for number in numbers_V.tolist()]), numbers_V
 
     def analyse(self, pictures_N3SS: Tensor) -> Tensor:
         """The latents of pictures: the inverse of `pictures`, but for what is nearly black or white."""
@@ -104,9 +127,12 @@ class FourierPictures:
         return torch.sigmoid(torch.einsum("ij,njhw->nihw", self.colors_33, channels_N3SS))
 
 
-def open_pictures(settings: MmistSettings, device: torch.device) -> PictureGenerator:
-    """The generator of these settings. Raises RequestError where its weights cannot be had, or are another's."""
-    chosen = settings.generator
+def open_pictures(settings: MmistSettings, contents_C3SS: Tensor) -> PictureGenerator:
+    """The generator of these settings, on the device of the contents; these are squares of `size` pixels.
+
+    Raises RequestError where its weights cannot be had, or are another network's.
+    """
+    chosen, device = settings.generator, contents_C3SS.device
     if isinstance(chosen, Stylegan3Settings):
         from tasks.encoders.stylegan3.loading import open_generator
 
@@ -114,4 +140,4 @@ def open_pictures(settings: MmistSettings, device: torch.device) -> PictureGener
         # As the authors' code has it there; a CPU has no fast arithmetic of it.
         half = torch.float16 if device.type == "cuda" and settings.precision != "float32" else None
         return StyleganPictures(network, settings.size, chosen.psi, device, half)
-    return FourierPictures(settings.size, device)
+    return FourierPictures(contents_C3SS)

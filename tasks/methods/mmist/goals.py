@@ -10,7 +10,6 @@ step costs the same for one reference and for twenty.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,10 +30,22 @@ AT_ONCE = 256  # pictures or patches through CLIP without a gradient
 
 @dataclass(frozen=True)
 class Goal:
-    """One picture that is sought: its target for each content, CD, and the seed of all that is drawn for it."""
+    """One picture that is sought: its target for each content, CD, and the seed of all that is drawn for it.
+
+    `style` tells apart the styles of a batch, each of which has several.
+    """
 
     targets_CD: Tensor
     seed: int
+    style: int = 0
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Photographs, squares of the pictures' size, and where CLIP sees them."""
+
+    pictures_C3SS: Tensor
+    embeddings_CD: Tensor
 
 
 class GoalReader:
@@ -42,24 +53,29 @@ class GoalReader:
 
     def __init__(self, encoder: ClipEncoder, settings: MmistSettings) -> None:
         self.encoder, self.settings = encoder, settings
-        contents_C3SS = squares(neutral_photographs(), settings.size).to(encoder.device)
+        self.contents_C3SS = squares(neutral_photographs(), settings.size).to(encoder.device)
         with torch.no_grad(), autocast(torch.device(encoder.device), settings.precision):
-            parts = [embed_pixels(encoder, part_N3SS) for part_N3SS in contents_C3SS.split(AT_ONCE)]
+            parts = [embed_pixels(encoder, part_N3SS) for part_N3SS in self.contents_C3SS.split(AT_ONCE)]
         self.contents_CD = torch.cat(parts).float()
 
-    def read(self, style: Style, number: int, seed: int) -> Goal:
+    @property
+    def contents(self) -> Contents:
+        """The photographs that directions start from."""
+        return Contents(self.contents_C3SS, self.contents_CD)
+
+    def read(self, style: Style, number: int, seed: int, place: int = 0) -> Goal:
         """The goal of one of a style's pictures; patches of its references are drawn anew for each (gen_style_reps.py).
 
-        `number` tells the pictures of a style apart; `seed` comes on top of it.
+        `number` tells the pictures of a style apart, `place` the styles of a batch; `seed` comes on top of both.
         """
         directions = self._text_directions(style)
         total_CD = torch.zeros_like(self.contents_CD)
-        for index, (reference, weight) in enumerate(zip(style.references, style.weights(), strict=True)):
+        for reference, weight in zip(style.references, style.weights(), strict=True):
             if reference.text is not None:
                 total_CD = total_CD + weight * directions[reference.text]
             elif reference.image_CHW is not None:
-                total_CD = total_CD + weight * self._patch_directions(reference.image_CHW, (seed, number, index))
-        return Goal(total_CD, make_seed(seed, number))
+                total_CD = total_CD + weight * self._patch_directions(reference.image_CHW, make_seed(seed, number, 1))
+        return Goal(total_CD, make_seed(seed, number), place)
 
     @torch.no_grad()
     def _text_directions(self, style: Style) -> dict[str, Tensor]:
@@ -69,10 +85,10 @@ class GoalReader:
         return dict(zip(texts, text_directions(self.encoder, texts, self.settings.source), strict=True))
 
     @torch.no_grad()
-    def _patch_directions(self, picture_CHW: Tensor, seeds: Sequence[int]) -> Tensor:
+    def _patch_directions(self, picture_CHW: Tensor, seed: int) -> Tensor:
         """Mean direction from each content to the patches of a picture, CD; not of unit length."""
         settings, square_13SS = self.settings, self._square(picture_CHW)
-        generator = torch.Generator().manual_seed(make_seed(*seeds))
+        generator = torch.Generator().manual_seed(seed)
         crops = draw_crops([generator], settings.crops, settings.crop_size, (settings.size, settings.size))
         with autocast(square_13SS.device, settings.precision):
             patches_QD = embed_crops(self.encoder, square_13SS, crops)[0].float()

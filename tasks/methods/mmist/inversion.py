@@ -22,8 +22,8 @@ from tasks.encoders.clip import ClipEncoder
 from tasks.encoders.placement import autocast
 from tasks.losses.clip import embed_crops, embed_pixels, unit_directions
 from tasks.losses.crops import Crops, draw_crops
-from tasks.methods.mmist.generators import PictureGenerator
-from tasks.methods.mmist.goals import Goal, make_seed
+from tasks.methods.mmist.generators import Drawn, PictureGenerator
+from tasks.methods.mmist.goals import Contents, Goal, make_seed
 from tasks.methods.mmist.settings import MmistSettings
 
 # The authors' weights of a style sum to it (README of hywang66/mmist). Adam does not mind, but for its epsilon.
@@ -48,16 +48,16 @@ class Found:
 
 @dataclass(frozen=True)
 class First:
-    """First latents, their losses B as whole pictures, and the photographs B3SS that they are made of, if they are."""
+    """First latents, their losses B as whole pictures, and the numbers B of the contents they are made of, if any."""
 
     latents: Tensor
     losses_B: Tensor
-    originals_B3SS: Tensor | None = None
+    contents_B: Tensor | None = None
 
     def rows(self, rows: slice) -> First:
         """Some of them."""
-        originals_B3SS = self.originals_B3SS
-        return First(self.latents[rows], self.losses_B[rows], None if originals_B3SS is None else originals_B3SS[rows])
+        contents_B = None if self.contents_B is None else self.contents_B[rows]
+        return First(self.latents[rows], self.losses_B[rows], contents_B)
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class Inverter:
     """Seeks pictures for goals with one generator and one CLIP."""
 
     def __init__(
-        self, generator: PictureGenerator, encoder: ClipEncoder, contents_CD: Tensor, settings: MmistSettings
+        self, generator: PictureGenerator, encoder: ClipEncoder, contents: Contents, settings: MmistSettings
     ) -> None:
-        self.generator, self.encoder, self.contents_CD, self.settings = generator, encoder, contents_CD, settings
+        self.generator, self.encoder, self.contents, self.settings = generator, encoder, contents, settings
         self.device = torch.device(encoder.device)
         # Where a generator makes smaller pictures than were asked for, patches shrink with them.
         self.crop_size = max(1, round(settings.crop_size * generator.side / settings.size))
@@ -105,21 +105,35 @@ class Inverter:
 
     @torch.no_grad()
     def choose_first(self, goals: Sequence[Goal]) -> First:
-        """For each goal the best of `starts` random latents, by whole pictures.
+        """For each goal the best of `starts` random latents, by whole pictures; pooled, the best of all of a style's.
 
         Goals of one seed, those of several styles, share the latents: each is made into a picture once for all.
         """
-        best: dict[int, First] = {}
+        sharing = self._share(goals)
+        best: dict[int, list[First]] = {lead: [] for lead in sharing}
         for seed in dict.fromkeys(goal.seed for goal in goals):
-            members = [place for place, goal in enumerate(goals) if goal.seed == seed]
-            for latents, originals_N3SS, losses_NB in self._score_first(seed, [goals[place] for place in members]):
-                drawn = First(latents, losses_NB, originals_N3SS)
-                for column, (place, row) in enumerate(zip(members, losses_NB.argmin(0).tolist(), strict=True)):
-                    one = drawn.rows(slice(row, row + 1))
-                    one = First(one.latents.clone(), one.losses_B[:, column], one.originals_B3SS)
-                    if place not in best or one.losses_B < best[place].losses_B:
-                        best[place] = one
-        return join_first([best[place] for place in range(len(goals))])
+            leads = [lead for lead, members in sharing.items() if any(goals[place].seed == seed for place in members)]
+            for drawn, losses_NB in self._score_first(seed, [goals[lead] for lead in leads]):
+                for column, lead in enumerate(leads):
+                    count = len(sharing[lead])
+                    rows = losses_NB[:, column].argsort()[:count].tolist()
+                    found = [*best[lead], *(pick_first(drawn, losses_NB, row, column) for row in rows)]
+                    best[lead] = sorted(found, key=lambda one: float(one.losses_B))[:count]
+        chosen = {place: one for lead in sharing for place, one in zip(sharing[lead], best[lead], strict=False)}
+        # With fewer latents than goals, some begin alike.
+        return join_first([chosen.get(place, best[self._lead(place, goals)][0]) for place in range(len(goals))])
+
+    def _share(self, goals: Sequence[Goal]) -> dict[int, list[int]]:
+        """Goals that choose among the same first latents, by the first of them."""
+        sharing: dict[int, list[int]] = {}
+        for place in range(len(goals)):
+            sharing.setdefault(self._lead(place, goals), []).append(place)
+        return sharing
+
+    def _lead(self, place: int, goals: Sequence[Goal]) -> int:
+        if not self.settings.pooled:
+            return place
+        return next(number for number, goal in enumerate(goals) if goal.style == goals[place].style)
 
     def optimise(self, goals: Sequence[Goal], first: First, trials: Iterable[Trial]) -> Iterator[Step]:
         """Each step's pictures and losses, before the update that follows; the last step has none."""
@@ -129,7 +143,7 @@ class Inverter:
             is_last = number == self.settings.steps
             with torch.set_grad_enabled(not is_last):
                 pictures_B3SS = self.generator.pictures(latents)
-                losses_B = self.patch_losses(pictures_B3SS, goals, trial, first.originals_B3SS)
+                losses_B = self.patch_losses(pictures_B3SS, goals, trial, first.contents_B)
             yield Step(latents.detach().clone(), pictures_B3SS.detach(), losses_B.detach())
             if not is_last:
                 optimiser.zero_grad(set_to_none=True)
@@ -147,36 +161,39 @@ class Inverter:
             yield Trial(crops, contents_BM, shifts_B2 if self.generator.periodic else None)
 
     def patch_losses(
-        self, pictures_B3SS: Tensor, goals: Sequence[Goal], trial: Trial, originals_B3SS: Tensor | None = None
+        self, pictures_B3SS: Tensor, goals: Sequence[Goal], trial: Trial, made_of_B: Tensor | None = None
     ) -> Tensor:
         """The style-specific CLIP loss of tilted patches, B, 0 to 2: against contents that are drawn.
 
-        Where it is known what a picture was made of, its patches' directions start from the same patches of that, and
-        are all style; the target is then the mean of those for all contents.
+        Where it is known which content a picture was made of, its patches' directions start from the same patches of
+        that, and are all style.
         """
         patches_BKD = self._embed_patches(pictures_B3SS, trial)
-        if originals_B3SS is not None:
+        if made_of_B is not None:
             with torch.no_grad():
-                sources_BKD = self._embed_patches(originals_B3SS, trial)
+                sources_BKD = self._embed_patches(self.contents.pictures_C3SS[made_of_B.to(self.device)], trial)
             targets_BD = torch.stack([goal.targets_CD.mean(0) for goal in goals])
             return 1 - (unit_directions(patches_BKD, sources_BKD).mean(1) * targets_BD).sum(1)
         contents_BM = trial.contents_BM.to(self.device)
-        sources_BM1D = self.contents_CD[contents_BM][:, :, None]
+        sources_BM1D = self.contents.embeddings_CD[contents_BM][:, :, None]
         directions_BMD = unit_directions(patches_BKD[:, None], sources_BM1D).mean(2)
         targets = [goal.targets_CD[contents_M] for goal, contents_M in zip(goals, contents_BM, strict=True)]
         return 1 - (directions_BMD * torch.stack(targets)).sum(2).mean(1)
 
     def whole_losses(self, pictures_N3SS: Tensor, goals: Sequence[Goal], contents_M: Tensor) -> Tensor:
         """The same of whole pictures for each of the goals, NB: what first latents are chosen by."""
-        sources_MD = self.contents_CD[contents_M]
+        sources_MD = self.contents.embeddings_CD[contents_M]
         directions_NMD = unit_directions(self._embed(pictures_N3SS)[:, None], sources_MD)
         targets_BMD = torch.stack([goal.targets_CD[contents_M] for goal in goals])
         return 1 - torch.einsum("nmd,bmd->nb", directions_NMD, targets_BMD) / len(contents_M)
 
-    def own_losses(self, pictures_N3SS: Tensor, originals_N3SS: Tensor, goals: Sequence[Goal]) -> Tensor:
-        """The same where it is known what each picture was made of: there its direction starts, and is all style."""
-        directions_ND = unit_directions(self._embed(pictures_N3SS), self._embed(originals_N3SS))
-        return 1 - directions_ND @ torch.stack([goal.targets_CD.mean(0) for goal in goals]).T
+    def view_losses(self, views_NV3SS: Tensor, numbers_NV: Tensor, goals: Sequence[Goal]) -> Tensor:
+        """The same where it is known which content each view is of: there its direction starts, and is all style."""
+        numbers_NV = numbers_NV.to(self.device)
+        embeddings_NVD = self._embed(views_NV3SS.flatten(0, 1)).unflatten(0, numbers_NV.shape)
+        directions_NVD = unit_directions(embeddings_NVD, self.contents.embeddings_CD[numbers_NV])
+        targets_BNVD = torch.stack([goal.targets_CD[numbers_NV] for goal in goals])
+        return 1 - torch.einsum("nvd,bnvd->nb", directions_NVD, targets_BNVD) / numbers_NV.shape[1]
 
     def _embed_patches(self, pictures_B3SS: Tensor, trial: Trial) -> Tensor:
         if trial.shifts_B2 is not None:
@@ -205,33 +222,35 @@ class Inverter:
             bar.update(len(goals))
         return step
 
-    def _score_first(self, seed: int, goals: Sequence[Goal]) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
-        """Random latents of a seed, some at a time, what they are made of, and their losses for each goal, NB."""
+    def _score_first(self, seed: int, goals: Sequence[Goal]) -> Iterator[tuple[Drawn, Tensor]]:
+        """Random latents of a seed, some at a time, with their losses for each of the goals, NB."""
         generator = torch.Generator().manual_seed(seed)
         contents_M = self._draw_contents(generator).to(self.device)
         at_once = min(FIRST_ON_GPU if self.device.type == "cuda" else FIRST_ON_CPU, 4 * self.at_once)
         for start in range(0, self.settings.starts, at_once):
-            latents, originals_N3SS = self.generator.draw(min(at_once, self.settings.starts - start), generator)
-            pictures_N3SS = self.generator.pictures(latents)
-            if originals_N3SS is None:
-                losses_NB = self.whole_losses(pictures_N3SS, goals, contents_M)
+            drawn = self.generator.draw(min(at_once, self.settings.starts - start), generator)
+            if drawn.views_NV3SS is None or drawn.numbers_NV is None:
+                yield drawn, self.whole_losses(self.generator.pictures(drawn.latents), goals, contents_M)
             else:
-                losses_NB = self.own_losses(pictures_N3SS, originals_N3SS, goals)
-            yield latents, originals_N3SS, losses_NB
+                yield drawn, self.view_losses(drawn.views_NV3SS, drawn.numbers_NV, goals)
 
     def _draw_contents(self, generator: torch.Generator) -> Tensor:
         """Numbers of some contents, M, none of them twice."""
-        return torch.randperm(len(self.contents_CD), generator=generator)[: self.settings.contents]
+        return torch.randperm(len(self.contents.embeddings_CD), generator=generator)[: self.settings.contents]
+
+
+def pick_first(drawn: Drawn, losses_NB: Tensor, row: int, column: int) -> First:
+    """One of the latents that were drawn, as the first of one goal."""
+    numbers_NV = drawn.numbers_NV
+    made_of = None if numbers_NV is None else numbers_NV[row : row + 1, 0]
+    return First(drawn.latents[row : row + 1].clone(), losses_NB[row : row + 1, column], made_of)
 
 
 def join_first(some: Sequence[First]) -> First:
     """Several as one."""
-    originals = [one.originals_B3SS for one in some if one.originals_B3SS is not None]
-    return First(
-        torch.cat([one.latents for one in some]),
-        torch.cat([one.losses_B for one in some]),
-        torch.cat(originals) if originals else None,
-    )
+    made_of = [one.contents_B for one in some if one.contents_B is not None]
+    latents, losses_B = torch.cat([one.latents for one in some]), torch.cat([one.losses_B for one in some])
+    return First(latents, losses_B, torch.cat(made_of) if made_of else None)
 
 
 def roll(pictures_B3SS: Tensor, shifts_B2: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ Dimension key: P outputs (pairs), R references of the renderer's style, E pictur
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -24,9 +24,7 @@ from tasks.methods.settings import open_method as open_renderer
 
 # Pictures that vary less are sought again; the authors drop them when they render (test options of their AdaAttN).
 FLAT = 0.03
-# So are those whose loss is so much above the style's best: of eight sepia photographs, some had come out magenta.
-BEHIND = 0.08
-ATTEMPTS = 3  # at a picture that is neither; a style may be flat itself
+ATTEMPTS = 3  # at a picture that is not flat; a style may be flat itself
 LEAST_RANGE = 1e-5  # of a picture that is stretched to all shades (torchvision's save_image)
 
 
@@ -50,10 +48,10 @@ class MmistMethod:
         wanted = [(style, number) for style in range(len(styles)) for number in range(self.settings.representations)]
         found: dict[tuple[int, int], list[Found]] = {place: [] for place in wanted}
         for attempt in range(ATTEMPTS):
-            goals = [reader.read(styles[s], number, self.settings.seed + attempt) for s, number in wanted]
+            goals = [reader.read(styles[s], number, self.settings.seed + attempt, s) for s, number in wanted]
             for place, one in zip(wanted, inverter.invert(goals, _names(styles)), strict=True):
                 found[place].append(one)
-            wanted = _find_poor(found)
+            wanted = [place for place in wanted if _spread(found[place][-1]) < FLAT]
             if not wanted:
                 break
         return [_keep([tries for (s, _), tries in found.items() if s == style]) for style in range(len(styles))]
@@ -90,8 +88,8 @@ class MmistMethod:
         """Opened where there is something to invert: CLIP, the photographs and the generator."""
         encoder = open_clip_model(self.settings.clip, str(self.device))
         reader = GoalReader(encoder, self.settings)
-        generator = open_pictures(self.settings, self.device)
-        return reader, Inverter(generator, encoder, reader.contents_CD, self.settings)
+        generator = open_pictures(self.settings, reader.contents_C3SS)
+        return reader, Inverter(generator, encoder, reader.contents, self.settings)
 
     def _spread_shares(self, shares_RHW: Tensor) -> Tensor:
         count = self.settings.representations
@@ -112,25 +110,13 @@ def stretch(picture_3SS: Tensor) -> Tensor:
     return (picture_3SS - low) / (high - low).clamp_min(LEAST_RANGE)
 
 
-def _quality(found: Found) -> tuple[bool, float]:
-    """To compare pictures by: those that are not flat first, then those that are nearest to the style."""
-    return float(stretch(found.picture_3SS).std()) >= FLAT, -found.last_loss
-
-
-def _best(tries: Sequence[Found]) -> Found:
-    return max(tries, key=_quality)
-
-
-def _find_poor(found: Mapping[tuple[int, int], Sequence[Found]]) -> list[tuple[int, int]]:
-    """Pictures, by style and number, that are flat or far behind the best of their style."""
-    best = {place: _best(tries) for place, tries in found.items()}
-    least = {s: min(one.last_loss for (of, _), one in best.items() if of == s) for s, _ in best}
-    return [place for place, one in best.items() if not _quality(one)[0] or one.last_loss > least[place[0]] + BEHIND]
+def _spread(found: Found) -> float:
+    return float(stretch(found.picture_3SS).std())
 
 
 def _keep(pictures: Sequence[Sequence[Found]]) -> Representation:
-    """The best try at each picture of a style."""
-    best = [_best(tries) for tries in pictures]
+    """Each picture of a style at its last try, or the most varied one where all were flat."""
+    best = [tries[-1] if _spread(tries[-1]) >= FLAT else max(tries, key=_spread) for tries in pictures]
     pictures_E3SS = torch.stack([to_bytes(stretch(one.picture_3SS)) for one in best])
     latents = torch.stack([one.latent.cpu() for one in best])
     metadata = {

@@ -22,7 +22,16 @@ HOW_TO_GET = (
 )
 # What an embedded CLIP, which sees 128 pixels, needs: chosen by photographs set apart from those of the figures
 # (NOTES.md).
-FOR_EMBEDDED: dict[str, Any] = {"size": 256, "crop_size": 128, "crops": 16, "contents": 24}
+FOR_EMBEDDED: dict[str, Any] = {
+    "representations": 4,
+    "starts": 512,
+    "pooled": True,
+    "learning_rate": 0.02,
+    "crops": 16,
+    "crop_size": 128,
+    "contents": 24,
+    "size": 256,
+}
 
 
 class FourierSettings(BaseModel):
@@ -74,6 +83,7 @@ class MmistSettings(Settings):
                 "generator",
                 "representations",
                 "starts",
+                "pooled",
                 "steps",
                 "learning_rate",
                 "crops",
@@ -106,6 +116,11 @@ class MmistSettings(Settings):
     clip: str = Field("embedded:clip-small", description="CLIP in the losses: NAME/TAG, local-dir:PATH, embedded:NAME.")
     representations: int = Field(8, ge=1, le=64, description="Pictures of a style, each from starts of its own.")
     starts: int = Field(128, ge=1, le=10_000, description="Random first latents of which the best is optimised.")
+    pooled: bool = Field(
+        False,
+        description="Whether the first latents of all a style's pictures are compared, and the best of them taken, "
+        "rather than the best for each.",
+    )
     steps: int = Field(41, ge=1, le=10_000, description="Pictures made; after each but the last comes an update.")
     learning_rate: float = Field(0.05, gt=0, le=10, description="Of Adam, on the latents.")
     crops: int = Field(64, ge=1, le=4096, description="Patches of a picture a step; and of a style picture.")

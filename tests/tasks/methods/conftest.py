@@ -154,7 +154,8 @@ def mmist_stylegan3(folder: Path) -> MmistSettings:
 
 
 def few_pictures(**settings: Any) -> MmistSettings:
-    return MmistSettings(**{"starts": 3, "steps": 3, "crops": 2, "crop_size": 16, "size": 32} | settings)
+    few = {"starts": 8, "steps": 3, "learning_rate": 0.1, "crops": 2, "crop_size": 16, "size": 32}
+    return MmistSettings(**few | settings)
 
 
 METHODS: dict[str, Callable[[Path], MethodSettings]] = {

@@ -118,7 +118,9 @@ def test_each_half_looks_like_its_own_style(method: Method, composite: list[Repr
 
 def test_without_regions_a_composite_style_is_a_mixture(method: Method, composite: list[Representation]) -> None:
     image = picture(33, 40, seed=5)
-    (mixture,) = method.represent([style(FIRST, SECOND, weights=(1.0, 3.0))])
+    # Of two parts, which a method that inverts all of a style together keeps apart.
+    parts = (Reference(1.0, FIRST, part=0), Reference(3.0, SECOND, part=1))
+    (mixture,) = method.represent([Style("mixture", parts)])
     assert_close(render(method, image, composite[0]), render(method, image, mixture), atol=1e-4, rtol=0)
 
 
