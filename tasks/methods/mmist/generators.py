@@ -1,7 +1,7 @@
 """What a style's pictures are made by: a StyleGAN3 in its space W+, or Fourier coefficients without any prior.
 
-Dimension key: N pictures, V views of each, C contents, S side of a picture; L rows of a latent in W+, W its width, Z of
-a first latent; K columns of a half spectrum.
+Dimension key: N pictures, V views of each (and their side), C contents, S side of a picture; L rows of a latent in W+,
+W its width, Z of a first latent; K columns of a half spectrum.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ COLORS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 # equal steps change large shapes more than grain, as the spectra of natural pictures fall.
 FOURIER_STEP = 0.5
 VIEWS = 8  # contents that each ramp is tried on, the most different ones: on one alone, a cat in blue was fire
+VIEW_SIDE = 128  # of those, in pixels: what the embedded CLIPs see
 EDGE = 0.02  # a first picture stays this far from black and white, where a logit has no end
 CHECKPOINT_FROM = 256  # pixels a side of a generator whose layers are computed twice rather than kept
 
@@ -34,11 +35,11 @@ CHECKPOINT_FROM = 256  # pixels a side of a generator whose layers are computed 
 class Drawn:
     """Random first latents, N; and of what their pictures are made, if of contents, in a style without texture.
 
-    `views_NV3SS` show V contents (numbers_NV) in the style of each, the first being the latent's own picture.
+    `views_NV3VV` show V contents (numbers_NV) in the style of each, small; the first is the latent's own picture.
     """
 
     latents: Tensor
-    views_NV3SS: Tensor | None = None
+    views_NV3VV: Tensor | None = None
     numbers_NV: Tensor | None = None
 
 
@@ -93,6 +94,8 @@ class FourierPictures:
     def __init__(self, contents_C3SS: Tensor) -> None:
         self.side, device = contents_C3SS.shape[-1], contents_C3SS.device
         self.levels = [level_of(content_3SS) for content_3SS in contents_C3SS]
+        seen_C3VV = F.interpolate(contents_C3SS[:VIEWS], (VIEW_SIDE, VIEW_SIDE), mode="bicubic", align_corners=False)
+        self.seen_levels = [level_of(content_3VV) for content_3VV in seen_C3VV]
         size = self.side
         down_S1 = torch.fft.fftfreq(size)[:, None] * size
         across_K = torch.fft.rfftfreq(size) * size
@@ -105,15 +108,16 @@ class FourierPictures:
     def draw(self, count: int, generator: torch.Generator) -> Drawn:
         """Spectra, N3SK2, real and imaginary parts, of contents in random ramps of colour."""
         drawn = [self._draw_views(generator) for _ in range(count)]
-        views_NV3SS, numbers_NV = (torch.stack(some) for some in zip(*drawn, strict=True))
-        return Drawn(self.analyse(views_NV3SS[:, 0]), views_NV3SS, numbers_NV)
+        pictures_N3SS, views_NV3VV, numbers_NV = (torch.stack(some) for some in zip(*drawn, strict=True))
+        return Drawn(self.analyse(pictures_N3SS), views_NV3VV, numbers_NV)
 
-    def _draw_views(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """The same few contents in a random ramp, V3SS, any of them first; and which they are, V."""
-        views = min(VIEWS, len(self.levels))
-        numbers_V = torch.arange(views).roll(int(torch.randint(views, (), generator=generator)))
-        ramp = draw_ramp(generator)
-        return torch.stack([color_by_ramp(self.levels[number], ramp) for number in numbers_V.tolist()]), numbers_V
+    def _draw_views(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A content in a random ramp, 3SS; the same few, that one first, as CLIP sees them; and which they are."""
+        count = len(self.seen_levels)
+        numbers_V = torch.arange(count).roll(int(torch.randint(count, (), generator=generator)))
+        numbers, ramp = numbers_V.tolist(), draw_ramp(generator)
+        views = [color_by_ramp(self.seen_levels[number], ramp) for number in numbers]
+        return color_by_ramp(self.levels[numbers[0]], ramp), torch.stack(views), numbers_V
 
     def analyse(self, pictures_N3SS: Tensor) -> Tensor:
         """The latents of pictures: the inverse of `pictures`, but for what is nearly black or white."""

@@ -187,10 +187,10 @@ class Inverter:
         targets_BMD = torch.stack([goal.targets_CD[contents_M] for goal in goals])
         return 1 - torch.einsum("nmd,bmd->nb", directions_NMD, targets_BMD) / len(contents_M)
 
-    def view_losses(self, views_NV3SS: Tensor, numbers_NV: Tensor, goals: Sequence[Goal]) -> Tensor:
+    def view_losses(self, views_NV3VV: Tensor, numbers_NV: Tensor, goals: Sequence[Goal]) -> Tensor:
         """The same where it is known which content each view is of: there its direction starts, and is all style."""
         numbers_NV = numbers_NV.to(self.device)
-        embeddings_NVD = self._embed(views_NV3SS.flatten(0, 1)).unflatten(0, numbers_NV.shape)
+        embeddings_NVD = self._embed(views_NV3VV.flatten(0, 1)).unflatten(0, numbers_NV.shape)
         directions_NVD = unit_directions(embeddings_NVD, self.contents.embeddings_CD[numbers_NV])
         targets_BNVD = torch.stack([goal.targets_CD[numbers_NV] for goal in goals])
         return 1 - torch.einsum("nvd,bnvd->nb", directions_NVD, targets_BNVD) / numbers_NV.shape[1]
@@ -229,10 +229,10 @@ class Inverter:
         at_once = min(FIRST_ON_GPU if self.device.type == "cuda" else FIRST_ON_CPU, 4 * self.at_once)
         for start in range(0, self.settings.starts, at_once):
             drawn = self.generator.draw(min(at_once, self.settings.starts - start), generator)
-            if drawn.views_NV3SS is None or drawn.numbers_NV is None:
+            if drawn.views_NV3VV is None or drawn.numbers_NV is None:
                 yield drawn, self.whole_losses(self.generator.pictures(drawn.latents), goals, contents_M)
             else:
-                yield drawn, self.view_losses(drawn.views_NV3SS, drawn.numbers_NV, goals)
+                yield drawn, self.view_losses(drawn.views_NV3VV, drawn.numbers_NV, goals)
 
     def _draw_contents(self, generator: torch.Generator) -> Tensor:
         """Numbers of some contents, M, none of them twice."""

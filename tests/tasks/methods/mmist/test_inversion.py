@@ -132,12 +132,16 @@ def test_every_picture_is_some_latent_of_fourier() -> None:
 def test_first_pictures_of_fourier_are_contents_in_ramps_of_colour(reader: GoalReader) -> None:
     generator = FourierPictures(reader.contents_C3SS)
     drawn = generator.draw(5, torch.Generator().manual_seed(5))
-    assert drawn.views_NV3SS is not None
+    assert drawn.views_NV3VV is not None
     assert drawn.numbers_NV is not None
-    assert_close(generator.pictures(drawn.latents), drawn.views_NV3SS[:, 0], atol=0.02, rtol=0)
-    for view_3SS, number in zip(drawn.views_NV3SS[:, 0], drawn.numbers_NV[:, 0], strict=True):
-        lightness = torch.stack([view_3SS.amax(0).flatten(), reader.contents_C3SS[number].mean(0).flatten()])
+    for picture_3SS, views_V3VV, numbers_V in zip(
+        generator.pictures(drawn.latents), drawn.views_NV3VV, drawn.numbers_NV, strict=True
+    ):
+        content_3SS = reader.contents_C3SS[numbers_V[0]]
+        lightness = torch.stack([picture_3SS.amax(0).flatten(), content_3SS.mean(0).flatten()])
         assert torch.corrcoef(lightness)[0, 1] > 0.9  # the value of a ramp rises with the light
+        seen_13SS = torch.nn.functional.interpolate(views_V3VV[:1], picture_3SS.shape[1:], mode="area")
+        assert (seen_13SS[0] - picture_3SS).abs().mean() < 0.05
 
 
 @pytest.mark.parametrize("pooled", [False, True])

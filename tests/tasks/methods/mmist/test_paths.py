@@ -30,7 +30,7 @@ ENDS = {
 @pytest.fixture(scope="module")
 def method() -> MmistMethod:
     """Fewer and smaller pictures than a user gets, sought in fewer steps."""
-    few = {"representations": 2, "starts": 24, "steps": 6, "crops": 6, "size": 128, "crop_size": 64}
+    few = {"representations": 2, "starts": 96, "steps": 9, "crops": 8, "size": 128, "crop_size": 64}
     return open_method(MmistSettings(render_with={"name": "adain"}, **few))
 
 
@@ -57,16 +57,16 @@ def render(method: MmistMethod, contents_N3SS: Tensor, reps: Sequence[Representa
 
 @pytest.mark.parametrize("ends", ENDS)
 def test_a_path_is_continuous_and_monotone_to_the_judge(method: MmistMethod, ends: str) -> None:
-    contents_N3SS = squares([pixels for _, pixels in sample_photographs(4)], 128)
+    contents_N3SS = squares([pixels for _, pixels in sample_photographs(8)], 128)
     outputs = render(method, contents_N3SS, walk(method, ENDS[ends], PLACES))
     scorer = ClipScorer(open_clip_model("embedded:clip-judge-small"), neutral_photographs())
     targets = scorer.prepare([Style("start", (ENDS[ends][0],)), Style("end", (ENDS[ends][1],))])
     contents_PD = scorer.embed_contents(contents_N3SS).repeat(len(PLACES), 1)
     near_2K = scorer.compare_directions(outputs, contents_PD, targets).unflatten(1, (len(PLACES), -1)).mean(2)
-    towards_K = near_2K[1] - near_2K[0]
-    assert (towards_K.diff() > 0).all(), towards_K
-    assert near_2K[0, 0] > near_2K[0, -1]
-    assert near_2K[1, -1] > near_2K[1, 0]
+    assert ((near_2K[1] - near_2K[0]).diff() > 0).all(), near_2K
+    if ends != "two pictures":  # each of which a small judge takes for a bit of the other
+        assert (near_2K[0].diff() < 0).all(), near_2K
+        assert (near_2K[1].diff() > 0).all(), near_2K
     moves = (outputs.unflatten(0, (len(PLACES), -1)).diff(dim=0)).abs().mean((1, 2, 3, 4))
     assert moves.max() < 2.5 * moves.min()  # no step is a jump
 
