@@ -165,6 +165,11 @@ class MmistSettings(Settings):
     def mixes_by_place(self) -> bool:  # type: ignore[override]
         return self.render_with.mixes_by_place
 
+    @property
+    def strength(self) -> float:
+        """Of the style in the pictures: what records say."""
+        return self.render_with.strength
+
     def seconds_per_megapixel(self, device: str = "cpu") -> float:
         return self.render_with.seconds_per_megapixel(device)
 
