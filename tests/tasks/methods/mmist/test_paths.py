@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,11 +21,8 @@ from tasks.scores.clip import ClipScorer
 DRAWN = style_pictures(("night", "mosaic"))
 PLACES = (0.0, 0.25, 0.5, 0.75, 1.0)
 NIGHT, MOSAIC = (Reference(image_CHW=torch.from_numpy(pixels).permute(2, 0, 1) / 255) for pixels in DRAWN.values())
-ENDS = {
-    "two texts": (Reference(text="a cyanotype print"), Reference(text="fire and flames")),
-    "a picture and a text": (NIGHT, Reference(text="fire and flames")),
-    "two pictures": (NIGHT, MOSAIC),
-}
+CYANOTYPE, FIRE = Reference(text="a cyanotype print"), Reference(text="fire and flames")
+ENDS = {"two texts": (CYANOTYPE, FIRE), "a picture and a text": (NIGHT, FIRE), "two pictures": (NIGHT, MOSAIC)}
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +32,23 @@ def method() -> MmistMethod:
     return open_method(MmistSettings(render_with={"name": "adain"}, **few))
 
 
-def walk(method: MmistMethod, ends: Sequence[Reference], places: Sequence[float]) -> list[Representation]:
-    """Representations of styles on the path, the ends inverted once."""
-    whole = [Style("end", (reference,)) for reference in ends]
-    inverted = method.invert(whole)
-    start, end = (Reference(1.0, one.image_CHW, one.text, part) for part, one in enumerate(ends))
+@pytest.fixture(scope="module")
+def inverted(method: MmistMethod) -> dict[int, Representation]:
+    """What each end's pictures are, by its identity."""
+    ends = (CYANOTYPE, FIRE, NIGHT, MOSAIC)
+    found = method.invert([Style("end", (end,)) for end in ends])
+    return {id(end): rep for end, rep in zip(ends, found, strict=True)}
+
+
+def walk(
+    method: MmistMethod, inverted: Mapping[int, Representation], ends: Sequence[Reference], places: Sequence[float]
+) -> list[Representation]:
+    """Representations of styles on the path."""
     styles, parts = [], []
     for place in places:
-        both = [(one, weight) for one, weight in ((start, 1 - place), (end, place)) if weight > 0]
-        styles.append(Style("step", tuple(Reference(w, one.image_CHW, one.text, one.part) for one, w in both)))
-        parts.append([inverted[one.part] for one, _ in both])
+        both = [(part, weight) for part, weight in enumerate((1 - place, place)) if weight > 0]
+        styles.append(Style("step", tuple(replace(ends[part], weight=weight, part=part) for part, weight in both)))
+        parts.append([inverted[id(ends[part])] for part, _ in both])
     return method.represent_inverted(styles, parts)
 
 
@@ -56,9 +61,11 @@ def render(method: MmistMethod, contents_N3SS: Tensor, reps: Sequence[Representa
 
 
 @pytest.mark.parametrize("ends", ENDS)
-def test_a_path_is_continuous_and_monotone_to_the_judge(method: MmistMethod, ends: str) -> None:
+def test_a_path_is_continuous_and_monotone_to_the_judge(
+    method: MmistMethod, inverted: Mapping[int, Representation], ends: str
+) -> None:
     contents_N3SS = squares([pixels for _, pixels in sample_photographs(8)], 128)
-    outputs = render(method, contents_N3SS, walk(method, ENDS[ends], PLACES))
+    outputs = render(method, contents_N3SS, walk(method, inverted, ENDS[ends], PLACES))
     scorer = ClipScorer(open_clip_model("embedded:clip-judge-small"), neutral_photographs())
     targets = scorer.prepare([Style("start", (ENDS[ends][0],)), Style("end", (ENDS[ends][1],))])
     contents_PD = scorer.embed_contents(contents_N3SS).repeat(len(PLACES), 1)
@@ -71,7 +78,7 @@ def test_a_path_is_continuous_and_monotone_to_the_judge(method: MmistMethod, end
     assert moves.max() < 2.5 * moves.min()  # no step is a jump
 
 
-def test_a_small_step_changes_a_picture_little(method: MmistMethod) -> None:
+def test_a_small_step_changes_a_picture_little(method: MmistMethod, inverted: Mapping[int, Representation]) -> None:
     contents_N3SS = squares([pixels for _, pixels in sample_photographs(1)], 128)
-    one, next_one = render(method, contents_N3SS, walk(method, ENDS["a picture and a text"], (0.5, 0.501)))
+    one, next_one = render(method, contents_N3SS, walk(method, inverted, ENDS["a picture and a text"], (0.5, 0.501)))
     assert 0 < (one - next_one).abs().max() < 0.02
