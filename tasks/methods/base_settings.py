@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -99,3 +99,9 @@ class Settings(BaseModel):
 
     def _values(self, names: frozenset[str]) -> dict[str, Any]:
         return self.model_dump(mode="json", include=set(names))
+
+
+def fill_for_embedded(values: Any, defaults: Mapping[str, Any]) -> Any:
+    """Settings before they are checked, with other defaults where `clip` is an embedded one, or not named."""
+    embedded = isinstance(values, dict) and str(values.get("clip", "embedded:")).startswith("embedded:")
+    return {**defaults, **values} if embedded else values

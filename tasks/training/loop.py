@@ -155,10 +155,12 @@ class TrainingState:
     def apply(self, losses: Mapping[str, Tensor], peers: Peers = ALONE) -> tuple[dict[str, Tensor], Tensor]:
         """One step of the optimiser and of the moving average, down the gradient of `losses["loss"]`.
 
-        Returns the losses and the norm of the gradient, as means over the peers.
+        A group of parameters with a `scale` of its own has so many times the rate. Returns the losses and the norm of
+        the gradient, as means over the peers.
         """
+        rate = learning_rate(self.step, self.settings)
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.step, self.settings)
+            group["lr"] = rate * group.get("scale", 1.0)
         self.optimiser.zero_grad(set_to_none=True)
         losses["loss"].backward()
         trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tasks.training.loop import ALONE, LoopSettings, TrainingState, learning_rate
-from tasks.training.peers import Peers
+from tasks.training.loop import LoopSettings, TrainingState
 
 SNAPSHOT = "snapshot.safetensors"
 BETAS = (0.0, 0.99)  # of Adam, in every StyleGAN
@@ -49,21 +47,6 @@ class AdversarialState(TrainingState):
     @property
     def discriminator(self) -> nn.Module:
         return self.network.get_submodule("discriminator")
-
-    def apply(self, losses: Mapping[str, Tensor], peers: Peers = ALONE) -> tuple[dict[str, Tensor], Tensor]:
-        """One step of both networks down the gradient of `losses["loss"]`; the losses and the gradient's norm."""
-        rate = learning_rate(self.step, self.settings)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["scale"]
-        self.optimiser.zero_grad(set_to_none=True)
-        losses["loss"].backward()
-        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        means = peers.average(trained, losses)
-        norm = nn.utils.clip_grad_norm_(trained, self.settings.clip_norm)
-        self.optimiser.step()
-        self.step += 1
-        self.follow()
-        return means, norm
 
     @torch.no_grad()
     def follow(self) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.encoders.clip_models import find_model, resolve_path
+from tasks.methods.base_settings import fill_for_embedded
 from tasks.methods.clipstyler.photographs import digest_photographs
 from tasks.methods.picture_settings import EncoderSettings, resolve_weights
 from tasks.samples.photographs import neutral_digest
@@ -170,8 +171,7 @@ class OptimizeSettings(ClipstylerSettings):
     @classmethod
     def _defaults_of_embedded(cls, values: Any) -> Any:
         """Those of an embedded CLIP, where that is the one and a field is not given."""
-        embedded = isinstance(values, dict) and str(values.get("clip", "embedded:")).startswith("embedded:")
-        return FOR_EMBEDDED | values if embedded else values
+        return fill_for_embedded(values, FOR_EMBEDDED)
 
     def seconds_per_megapixel(self, device: str = "cpu") -> float:
         picture, crop = STEP_SECONDS["cpu" if device == "cpu" else "gpu"]

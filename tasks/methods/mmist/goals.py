@@ -57,6 +57,7 @@ class GoalReader:
         with torch.no_grad(), autocast(torch.device(encoder.device), settings.precision):
             parts = [embed_pixels(encoder, part_N3SS) for part_N3SS in self.contents_C3SS.split(AT_ONCE)]
         self.contents_CD = torch.cat(parts).float()
+        self._texts: dict[str, Tensor] = {}  # directions, D: every picture of a style is sought along the same
 
     @property
     def contents(self) -> Contents:
@@ -68,21 +69,19 @@ class GoalReader:
 
         `number` tells the pictures of a style apart, `place` the styles of a batch; `seed` comes on top of both.
         """
-        directions = self._text_directions(style)
         total_CD = torch.zeros_like(self.contents_CD)
         for reference, weight in zip(style.references, style.weights(), strict=True):
             if reference.text is not None:
-                total_CD = total_CD + weight * directions[reference.text]
+                total_CD = total_CD + weight * self._text_direction(reference.text)
             elif reference.image_CHW is not None:
                 total_CD = total_CD + weight * self._patch_directions(reference.image_CHW, make_seed(seed, number, 1))
         return Goal(total_CD, make_seed(seed, number), place)
 
     @torch.no_grad()
-    def _text_directions(self, style: Style) -> dict[str, Tensor]:
-        texts = list(dict.fromkeys(reference.text for reference in style.references if reference.text is not None))
-        if not texts:
-            return {}
-        return dict(zip(texts, text_directions(self.encoder, texts, self.settings.source), strict=True))
+    def _text_direction(self, text: str) -> Tensor:
+        if text not in self._texts:
+            self._texts[text] = text_directions(self.encoder, [text], self.settings.source)[0]
+        return self._texts[text]
 
     @torch.no_grad()
     def _patch_directions(self, picture_CHW: Tensor, seed: int) -> Tensor:

@@ -109,31 +109,27 @@ class Inverter:
 
         Goals of one seed, those of several styles, share the latents: each is made into a picture once for all.
         """
-        sharing = self._share(goals)
-        best: dict[int, list[First]] = {lead: [] for lead in sharing}
+        groups = self._group(goals)
+        best: list[list[First]] = [[] for _ in groups]
         for seed in dict.fromkeys(goal.seed for goal in goals):
-            leads = [lead for lead, members in sharing.items() if any(goals[place].seed == seed for place in members)]
-            for drawn, losses_NB in self._score_first(seed, [goals[lead] for lead in leads]):
-                for column, lead in enumerate(leads):
-                    count = len(sharing[lead])
+            drawing = [number for number, places in enumerate(groups) if any(goals[p].seed == seed for p in places)]
+            for drawn, losses_NB in self._score_first(seed, [goals[groups[number][0]] for number in drawing]):
+                for column, number in enumerate(drawing):
+                    count = len(groups[number])
                     rows = losses_NB[:, column].argsort()[:count].tolist()
-                    found = [*best[lead], *(pick_first(drawn, losses_NB, row, column) for row in rows)]
-                    best[lead] = sorted(found, key=lambda one: float(one.losses_B))[:count]
-        chosen = {place: one for lead in sharing for place, one in zip(sharing[lead], best[lead], strict=False)}
-        # With fewer latents than goals, some begin alike.
-        return join_first([chosen.get(place, best[self._lead(place, goals)][0]) for place in range(len(goals))])
+                    found = [*best[number], *(pick_first(drawn, losses_NB, row, column) for row in rows)]
+                    best[number] = sorted(found, key=lambda one: float(one.losses_B))[:count]
+        chosen = {
+            p: one for places, found in zip(groups, best, strict=True) for p, one in zip(places, found, strict=True)
+        }
+        return join_first([chosen[place] for place in range(len(goals))])
 
-    def _share(self, goals: Sequence[Goal]) -> dict[int, list[int]]:
-        """Goals that choose among the same first latents, by the first of them."""
-        sharing: dict[int, list[int]] = {}
-        for place in range(len(goals)):
-            sharing.setdefault(self._lead(place, goals), []).append(place)
-        return sharing
-
-    def _lead(self, place: int, goals: Sequence[Goal]) -> int:
-        if not self.settings.pooled:
-            return place
-        return next(number for number, goal in enumerate(goals) if goal.style == goals[place].style)
+    def _group(self, goals: Sequence[Goal]) -> list[list[int]]:
+        """Places of goals that choose among the same first latents: each its own, or pooled, those of a style."""
+        groups: dict[int, list[int]] = {}
+        for place, goal in enumerate(goals):
+            groups.setdefault(goal.style if self.settings.pooled else place, []).append(place)
+        return list(groups.values())
 
     def optimise(self, goals: Sequence[Goal], first: First, trials: Iterable[Trial]) -> Iterator[Step]:
         """Each step's pictures and losses, before the update that follows; the last step has none."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from tasks.encoders.clip_models import find_model, resolve_path
 from tasks.methods.adaattn.settings import AdaattnSettings
 from tasks.methods.adain.settings import AdainSettings
-from tasks.methods.base_settings import Settings
+from tasks.methods.base_settings import Settings, fill_for_embedded
 from tasks.methods.picture_settings import resolve_weights
 from tasks.methods.style_kernel.settings import StyleKernelSettings
 from tasks.samples.photographs import neutral_digest
@@ -149,8 +149,7 @@ class MmistSettings(Settings):
     @classmethod
     def _defaults_of_embedded(cls, values: Any) -> Any:
         """Those of an embedded CLIP, where that is the one and a field is not given."""
-        embedded = isinstance(values, dict) and str(values.get("clip", "embedded:")).startswith("embedded:")
-        return FOR_EMBEDDED | values if embedded else values
+        return fill_for_embedded(values, FOR_EMBEDDED)
 
     # What the renderer decides.
     @property
