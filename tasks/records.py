@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
@@ -104,8 +105,8 @@ OWN_NAMES = frozenset(
 )
 
 
-def carried_name(column: str) -> str:
-    """Name under which a corpus column travels: its own, or `corpus_<name>` where ours has it already.
+def carried_name(column: str, taken: Collection[str] = OWN_NAMES) -> str:
+    """Name under which a corpus column travels: its own, or `corpus_<name>` where one of ours, `taken`, has it already.
 
     A dataset may be stylized again and again: `corpus_width` becomes `corpus_corpus_width`, so that no two
     columns meet. Letters' case is ignored, as DuckDB and Spark do.
@@ -113,7 +114,7 @@ def carried_name(column: str) -> str:
     stem = column.lower()
     while stem.startswith("corpus_"):
         stem = stem.removeprefix("corpus_")
-    return f"corpus_{column}" if stem in OWN_NAMES else column
+    return f"corpus_{column}" if stem in taken else column
 
 
 def record_schema(carried: pa.Schema) -> pa.Schema:

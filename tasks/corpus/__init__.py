@@ -1,4 +1,4 @@
-"""Corpus readers: list the content images behind a URI as pieces, and read them."""
+"""Corpus readers: list the content images, or the prompts, behind a URI as pieces, and read them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tasks.corpus.base import Corpus
 from tasks.corpus.folder import SUFFIXES, FolderCorpus
 from tasks.corpus.listing import Root, suffix
 from tasks.corpus.parquet import SUFFIX, ParquetCorpus
+from tasks.corpus.prompts import READERS, PromptCorpus
 from tasks.corpus.settings import CorpusSettings
 from tasks.records import RequestError
 from tasks.storage import open_filesystem, storage_errors
@@ -47,17 +48,27 @@ def _open_parquet(settings: CorpusSettings, root: Root, is_file: bool) -> Corpus
     return ParquetCorpus(settings.uri, Root(root.filesystem, folder), name, settings.image)
 
 
+def _open_prompts(settings: CorpusSettings, root: Root, is_file: bool) -> Corpus:
+    folder, name = posixpath.split(root.path)
+    if not is_file or suffix(name) not in READERS:
+        raise RequestError(
+            f"The corpus {settings.uri} is no file of prompts: name one that ends in {', '.join(READERS)}."
+        )
+    return PromptCorpus(settings, Root(root.filesystem, folder), name)
+
+
 # WebDataset tars and manifests belong here: a name, and what opens a reader.
 FORMATS: dict[str, Callable[[CorpusSettings, Root, bool], Corpus]] = {
     "folder": _open_folder,
     "parquet": _open_parquet,
+    "prompts": _open_prompts,
 }
 
 
 def _look(settings: CorpusSettings, root: Root, kind: str) -> str:
     """The format of the first folder that has files of one, from the top down."""
     if kind == "file":
-        return "parquet" if suffix(root.path) == SUFFIX else "folder"
+        return _look_at_file(suffix(root.path))
     for _, folders, files in root.filesystem.walk(root.path, detail=True):
         for hidden in [name for name in folders if name.startswith(".")]:
             del folders[hidden]
@@ -71,3 +82,9 @@ def _look(settings: CorpusSettings, root: Root, kind: str) -> str:
     # Nothing that we know: this says so, now, and not when the styles' pictures have been read.
     FolderCorpus(settings.uri, root).pieces({})
     return "folder"
+
+
+def _look_at_file(ending: str) -> str:
+    if ending == SUFFIX:
+        return "parquet"
+    return "prompts" if ending in READERS else "folder"

@@ -13,10 +13,11 @@ from tasks.records import ImageError, RequestError
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A file that is one picture (`rows` is 0), or a range of rows of a table file.
+    """A file that is one picture (`rows` is 0), or a range of rows of a table file; or one prompt of a file.
 
     `path` is posix and relative to the corpus root. `version`, `bytes` and `modified` (nanoseconds, 0 where
-    the store does not tell) are the whole file's.
+    the store does not tell) are the whole file's. A prompt is a piece with `rows` 0, too: `path` is its content id,
+    `first_row` its number, and version and bytes are its own, so that prompts may be added to their file.
     """
 
     path: str
@@ -25,6 +26,11 @@ class Piece:
     modified: int
     first_row: int = 0
     rows: int = 0
+
+    @property
+    def file(self) -> str:
+        """Path of the file that the piece lies in."""
+        return self.path if self.rows else self.path.removesuffix(f"#{self.first_row}")
 
     @property
     def contents(self) -> int:
@@ -40,7 +46,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Entry:
-    """One content: its encoded picture, or why there is none, and the corpus's own columns."""
+    """One content: its encoded picture or its prompt, or why there is none, and the corpus's own columns."""
 
     content_id: str
     content_uri: str
@@ -48,10 +54,11 @@ class Entry:
     data: bytes | None
     error: ImageError | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str | None = None
 
 
 class Corpus(Protocol):
-    """The content images behind one URI. `carried` describes the corpus's own columns; folders have none."""
+    """What is behind one URI: images or prompts. `carried` describes the corpus's own columns; folders have none."""
 
     uri: str
     format: str

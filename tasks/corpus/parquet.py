@@ -44,7 +44,7 @@ class ParquetCorpus:
         self.image = find_image_column(schema, image, self.uri)
         self._types = _types(schema)
         others = [field for field in schema if field.name != self.image]
-        self.carried = pa.schema(others, metadata=_features(schema))
+        self.carried = pa.schema(others, metadata=describe_features(schema))
 
     def pieces(self, known: Mapping[str, Piece]) -> list[Piece]:
         """Ranges of rows, aligned to row groups. Raises RequestError where files differ or hold no rows."""
@@ -82,14 +82,7 @@ class ParquetCorpus:
     def _rows(self, piece: Piece) -> Iterator[dict[str, Any]]:
         with self._open(piece.path) as file:
             table = pq.ParquetFile(file, metadata=self._footers.get(piece.path), buffer_size=BUFFER_BYTES)
-            start, stop = piece.first_row, piece.first_row + piece.rows
-            groups, row = _groups(table.metadata, start, stop)
-            for batch in table.iter_batches(batch_size=PIECE_ROWS, row_groups=groups, use_threads=False):
-                cut = batch.slice(max(0, start - row), max(0, min(stop, row + len(batch)) - max(start, row)))
-                yield from cut.to_pylist()
-                row += len(batch)
-                if row >= stop:
-                    return
+            yield from iter_rows(table, piece.first_row, piece.first_row + piece.rows)
 
     def _entry(self, piece: Piece, content_id: str, row: dict[str, Any]) -> Entry:
         value = row.pop(self.image)
@@ -147,6 +140,17 @@ class ParquetCorpus:
             )
 
 
+def iter_rows(table: pq.ParquetFile, start: int, stop: int) -> Iterator[dict[str, Any]]:
+    """The rows from `start` to `stop`; only the row groups that hold any are read."""
+    groups, row = _groups(table.metadata, start, stop)
+    for batch in table.iter_batches(batch_size=PIECE_ROWS, row_groups=groups, use_threads=False):
+        cut = batch.slice(max(0, start - row), max(0, min(stop, row + len(batch)) - max(start, row)))
+        yield from cut.to_pylist()
+        row += len(batch)
+        if row >= stop:
+            return
+
+
 def find_image_column(schema: pa.Schema, wanted: str | None, uri: str) -> str:
     """The column of pictures: the wanted one, else the only struct with `bytes`, else the only binary one.
 
@@ -184,7 +188,7 @@ def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
     return {field.name: field.type for field in schema}
 
 
-def _features(schema: pa.Schema) -> dict[bytes, bytes] | None:
+def describe_features(schema: pa.Schema) -> dict[bytes, bytes] | None:
     """The Hugging Face description of the columns: it holds the names of classes."""
     metadata = schema.metadata or {}
     return {b"huggingface": metadata[b"huggingface"]} if b"huggingface" in metadata else None

@@ -141,7 +141,7 @@ def _draft_retry(ledger: Ledger, size: Callable[[Plan], ShardSize]) -> Draft | N
     bits = {style.digest: index for index, style in enumerate(used)}
     wants = [
         Want(piece, sum(1 << bits[digest] for digest in digests))
-        for piece, digests in sorted(contents.items(), key=lambda item: (item[0].path, item[0].first_row))
+        for piece, digests in sorted(contents.items(), key=lambda item: (item[0].file, item[0].first_row))
     ]
     last = ledger.chain[-1]
     wanted = Wanted(corpus, last.images, last.seed, tuple(used), last.store, last.clip, last.judge)
