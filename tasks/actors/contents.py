@@ -34,15 +34,24 @@ Announce = Callable[[Sequence[str]], None]
 
 
 @dataclass(frozen=True)
+class Prompt:
+    """Words to make a picture of, and the size that it gets."""
+
+    text: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class ShardContent:
-    """One content of a shard: its place, its entry without the encoded bytes, its picture or why there is none.
+    """One content of a shard: its place, its entry without the encoded bytes, its picture or prompt, or why none.
 
     `maps` are its own regions, for layouts of composite styles that differ from content to content.
     """
 
     place: int
     entry: Entry
-    outcome: Picture | ImageError
+    outcome: Picture | Prompt | ImageError
     stage: str = "decode"
     source_bytes: int = 0
     read_seconds: float = 0.0
@@ -54,6 +63,14 @@ class ShardContent:
         """The picture; ask only where there is one."""
         assert isinstance(self.outcome, Picture)
         return self.outcome
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of what is made of the content; ask only where it can be made."""
+        if isinstance(self.outcome, Prompt):
+            return self.outcome.height, self.outcome.width
+        height, width = self.picture.pixels_HWC.shape[:2]
+        return height, width
 
     @property
     def pixel_bytes(self) -> int:
@@ -70,7 +87,7 @@ class _ReadEntry:
 
     @property
     def source_bytes(self) -> int:
-        return len(self.entry.data or b"")
+        return len(self.entry.data or (self.entry.prompt or "").encode())
 
 
 def read_contents(
@@ -125,7 +142,7 @@ def batch_contents(
 
 def padded_size(content: ShardContent, stride: int) -> tuple[int, int]:
     """(height, width) of a content after padding."""
-    height, width = content.picture.pixels_HWC.shape[:2]
+    height, width = content.size
     return padded_side(height, stride), padded_side(width, stride)
 
 
@@ -151,6 +168,10 @@ def _decode(item: _ReadEntry, order: ShardOrder) -> ShardContent:
     if entry.content_id in order.excluded:
         died = ImageError("process_died", "The process that worked on this image died twice.")
         return ShardContent(item.place, entry, died, "process", item.source_bytes, item.seconds)
+    if entry.prompt is not None:
+        assert order.corpus.size is not None  # preflight saw to it
+        prompt = Prompt(entry.prompt, *order.corpus.size)
+        return ShardContent(item.place, entry, prompt, "read", item.source_bytes, item.seconds)
     if entry.error is not None or data is None:
         error = entry.error or ImageError("missing", "The image is missing.")
         return ShardContent(item.place, entry, error, "read", item.source_bytes, item.seconds)

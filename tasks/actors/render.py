@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tasks.actors.contents import ShardContent, padded_size
+from tasks.actors.encoding import embed_contents, encode_contents
 from tasks.actors.loaded import Loaded, ReadyStyle
 from tasks.actors.regions import RegionMap
 from tasks.actors.stages import StageClock
@@ -65,7 +66,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """A batch after `encode`: what all its pairs share."""
+    """A batch after `encode`: what all its pairs share. Without scores, or of prompts, there are no embeddings."""
 
     contents: Sequence[ShardContent]
     content: Content
@@ -149,18 +150,11 @@ class BatchRenderer:
 
     def _encode(self, contents: Sequence[ShardContent]) -> EncodedBatch:
         started = time.perf_counter()
-        pictures = [content.picture.pixels_HWC for content in contents]
         with self.clock.timed("encode"):
-            content = self.methods[0].encode(self._to_images(pictures))
+            content = encode_contents(self.methods[0], contents, self.stride, self.loaded.settings.device)
         with self.clock.timed("score"):
-            embeddings_ND = self.loaded.scorer.embed_contents(pictures) if self.loaded.scorer else None
+            embeddings_ND = embed_contents(self.loaded.scorer, contents)
         return EncodedBatch(contents, content, embeddings_ND, time.perf_counter() - started)
-
-    def _to_images(self, pictures: Sequence[Pixels]) -> Tensor:
-        """Pictures of one padded size as images_NChw on the device; they travel there as bytes."""
-        padded = [pad_to_stride(torch.from_numpy(p).permute(2, 0, 1)[None], self.stride) for p in pictures]
-        bytes_NChw = torch.cat(padded).to(self.loaded.settings.device)
-        return bytes_NChw.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
     def _render(self, encoded: EncodedBatch, pairs: Sequence[RowStyle]) -> list[Rendered | Failed]:
         started = time.perf_counter()
@@ -191,8 +185,7 @@ class BatchRenderer:
             return None
         found = _map_of(content, style)
         assert not isinstance(found, ImageError)  # such pairs have failed before
-        height, width = content.picture.pixels_HWC.shape[:2]
-        return style.drawer.draw((height, width), found)
+        return style.drawer.draw(content.size, found)
 
     def _stylize(
         self,
@@ -251,11 +244,12 @@ class BatchRenderer:
     def _score(
         self, encoded: EncodedBatch, rows: list[int], pictures: list[Pixels], styles: list[ReadyStyle]
     ) -> Sequence[Scores | None]:
-        if self.loaded.scorer is None or encoded.embeddings_ND is None:
+        if self.loaded.scorer is None:
             return [None] * len(pictures)
         targets = [style.targets for style in styles if style.targets]
+        contents_PD = None if encoded.embeddings_ND is None else encoded.embeddings_ND[rows]
         with self.clock.timed("score"):
-            return self.loaded.scorer.score(pictures, encoded.embeddings_ND[rows], targets)
+            return self.loaded.scorer.score(pictures, contents_PD, targets)
 
     def _same_settings(self) -> list[list[int]]:
         """Styles that one call of `render` can take together: those with the same settings."""
@@ -272,7 +266,7 @@ def _map_of(content: ShardContent, style: ReadyStyle) -> RegionMap | ImageError 
 
 
 def _crop(pixels_hwC: Pixels, content: ShardContent) -> Pixels:
-    height, width = content.picture.pixels_HWC.shape[:2]
+    height, width = content.size
     return pixels_hwC[:height, :width]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from tasks.actors.contents import ShardContent
 from tasks.actors.orders import ShardOrder
 from tasks.actors.render import Rendered
+from tasks.images.decoding import Picture
 from tasks.records import SCORES, ImageError, carried_name
 from tasks.styles import PlannedStyle, pair_seed
 
@@ -14,16 +15,12 @@ from tasks.styles import PlannedStyle, pair_seed
 def record_row(
     order: ShardOrder, style: PlannedStyle, rendered: Rendered, seconds: float, clip_model: str | None
 ) -> dict[str, Any]:
-    """A stylized pair, but for its picture."""
+    """A stylized pair, but for its picture. One made of a prompt has no source, and no size of one."""
     height, width = rendered.pixels_HWC.shape[:2]
-    picture = rendered.content.picture
-    row = _pair_row(order, style, rendered.content) | {
-        "width": width,
-        "height": height,
-        "source_width": picture.source_width,
-        "source_height": picture.source_height,
-        "seconds": seconds,
-    }
+    row = _pair_row(order, style, rendered.content) | {"width": width, "height": height, "seconds": seconds}
+    source = rendered.content.outcome
+    if isinstance(source, Picture):
+        row |= {"source_width": source.source_width, "source_height": source.source_height}
     if rendered.regions:
         row |= {"regions": [part.row() for part in rendered.regions], "mask_version": rendered.mask_version}
     if rendered.scores is not None:

@@ -12,6 +12,10 @@ from typing import Protocol
 from torch import Tensor
 
 
+# Every value of a picture that a method's safety checker withheld: its pair fails.
+WITHHELD = float("inf")
+
+
 @dataclass(frozen=True)
 class Reference:
     """One picture (float32 RGB in [0, 1]) or one text that a style is made of, and its weight (> 0).
@@ -42,12 +46,14 @@ class Style:
         total = sum(reference.weight for reference in self.references)
         return [reference.weight / total for reference in self.references]
 
-    def parts(self) -> list[Style]:
+    def parts(self, apart: bool = False) -> list[Style]:
         """What is a style for itself: each part, in the order of first references; of a composite, each reference.
+
+        So it is `apart`, where a method inverts every reference alone (`Settings.inverts_apart`).
 
         A method that makes something of all of a style's references together (`InvertingMethod`) does so a part.
         """
-        marks = range(len(self.references)) if self.composite else [reference.part for reference in self.references]
+        marks = range(len(self.references)) if self.composite or apart else [reference.part for reference in self.references]
         grouped = [
             [reference for reference, mark in zip(self.references, marks, strict=True) if mark == wanted]
             for wanted in dict.fromkeys(marks)
@@ -128,6 +134,14 @@ class Method(Protocol):
 
     def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
         """Stylize: images_PCHW, float32 in [0, 1], of the contents' own height and width."""
+        ...
+
+
+class PromptedMethod(Method, Protocol):
+    """A method that makes pictures of prompts, too, where there are no contents to stylize."""
+
+    def encode_prompts(self, prompts: Sequence[str], height: int, width: int) -> Content:
+        """Encode a batch of prompts, a row each, once for all styles: `render` makes pictures of that size of them."""
         ...
 
 

@@ -26,7 +26,8 @@ SHORTEST = 1e-4
 
 @dataclass(frozen=True)
 class Scores:
-    """Cosines of one output, -1 to 1. None where the style gives nothing to compare with.
+    """Cosines of one output, -1 to 1. None where the style, or a prompt in the content's place, gives nothing to
+    compare with.
 
     A difference without length has no direction: where the output did not move from its content `clip_direction`
     is 0, and a reference that is the neutral text or photograph itself adds 0 to the mean.
@@ -34,7 +35,7 @@ class Scores:
 
     clip_text: float | None
     clip_image: float | None
-    clip_content: float
+    clip_content: float | None
     clip_direction: float | None
 
 
@@ -78,26 +79,29 @@ class ClipScorer:
         return self.encoder.embed_images(images)
 
     def score(
-        self, outputs: Tensor | Sequence[Tensor | Pixels], contents_PD: Tensor, targets: Sequence[StyleTargets]
+        self, outputs: Tensor | Sequence[Tensor | Pixels], contents_PD: Tensor | None, targets: Sequence[StyleTargets]
     ) -> list[Scores]:
-        """Scores of P outputs in 8 bits (any sizes), given their contents' embeddings and their styles' targets."""
+        """Scores of P outputs in 8 bits (any sizes), given their contents' embeddings and their styles' targets.
+
+        Outputs of prompts have no contents (None): nothing to be near to, nor to move from.
+        """
         if not targets:
             return []
         outputs_PD = self.encoder.embed_images(outputs)
-        moves_PD = _unit_or_zero(outputs_PD - contents_PD)
+        starts_PD = outputs_PD if contents_PD is None else contents_PD
         columns = [
             _dot(outputs_PD, [target.text_D for target in targets]),
             _dot(outputs_PD, [target.image_D for target in targets]),
-            (outputs_PD * contents_PD).sum(1),
-            _dot(moves_PD, [target.direction_D for target in targets]),
+            (outputs_PD * starts_PD).sum(1),
+            _dot(_unit_or_zero(outputs_PD - starts_PD), [target.direction_D for target in targets]),
         ]
         rows = torch.stack(columns, 1).clamp(-1, 1).tolist()  # one wait for the device
         return [
             Scores(
                 clip_text=None if target.text_D is None else text,
                 clip_image=None if target.image_D is None else image,
-                clip_content=content,
-                clip_direction=None if target.direction_D is None else direction,
+                clip_content=None if contents_PD is None else content,
+                clip_direction=None if contents_PD is None or target.direction_D is None else direction,
             )
             for (text, image, content, direction), target in zip(rows, targets, strict=True)
         ]

@@ -57,6 +57,14 @@ def test_a_picture_style_scores_one_to_itself(scorer: ClipScorer) -> None:
     assert scores.clip_content < 0.999
 
 
+def test_without_a_content_an_output_is_scored_against_its_style_alone(scorer: ClipScorer) -> None:
+    targets = scorer.prepare([style(image(picture(2)), Reference(text="ink"))])
+    contents_PD = scorer.embed_contents([picture(1)])
+    (made,), (prompted,) = (scorer.score([picture(3)], given, targets) for given in (contents_PD, None))
+    assert (prompted.clip_text, prompted.clip_image) == (made.clip_text, made.clip_image)
+    assert (prompted.clip_content, prompted.clip_direction) == (None, None)
+
+
 def test_what_the_style_has_no_reference_for_is_none(scorer: ClipScorer) -> None:
     of_text = score_one(scorer, picture(1), picture(2), style(Reference(text="ink")))
     of_image = score_one(scorer, picture(1), picture(2), style(image(picture(3))))
