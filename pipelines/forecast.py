@@ -15,6 +15,7 @@ def forecast_job(job: Job) -> Forecast | None:
     """The forecast for a cluster like this machine; None where nothing is left to do."""
     wanted = prepare_wanted(job)
     share = divide(job.resources, machine_resources())
-    size = shard_size(job.images, wanted.styles, job.shard_images, share.device, share.actors)
+    prompted = wanted.corpus.size
+    size = shard_size(job.images, wanted.styles, job.shard_images, share.device, share.actors, prompted)
     draft = draft_wanted(Ledger(Folder(job.output)), wanted, lambda: size, say)
     return forecast(draft.plan, draft.planned, share.device, share.actors) if draft else None

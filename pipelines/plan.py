@@ -14,7 +14,7 @@ from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import check
 from tasks.labelled.rows import ROWS
 from tasks.plan import Wanted
-from tasks.preflight import check_clip, check_output, prepare_styles, settle_format
+from tasks.preflight import check_clip, check_output, prepare_styles, settle_format, settle_prompts
 from tasks.shards import ShardSize
 from tasks.storage import Folder
 
@@ -33,7 +33,7 @@ def prepare_wanted(job: Job, keep: Folder | None = None) -> Wanted:
     clip, judge = job.scores.clip, job.scores.judge
     check_clip(clip)
     check_clip(judge)
-    corpus = settle_format(job.corpus, job.styles)
+    corpus = settle_prompts(settle_format(job.corpus, job.styles), job.styles, job.method, job.images)
     ROWS.copies.look_in(Folder(job.store_uri))
     styles = prepare_styles(job.styles, job.method, job.output, keep, say, corpus.uri)
     return Wanted(corpus, job.images, job.seed, styles, job.store_uri, clip, judge)

@@ -67,9 +67,10 @@ def shard_size(
     shard_images: int | Literal["auto"],
     device: str,
     actors: int,
+    size: tuple[int, int] | None = None,
 ) -> ShardSize:
-    """Bounds of a shard from each method's own prior of its speed."""
-    pixels = _expected_pixels(images)
+    """Bounds of a shard from each method's own prior of its speed; `size` is that of pictures of prompts."""
+    pixels = _expected_pixels(images, size)
     seconds = max(_seconds(style, device) for style in styles) * pixels / 1e6
     return ShardSize(shard_images, seconds, int(pixels * BYTES_PER_PIXEL[images.codec]), actors)
 
@@ -77,7 +78,7 @@ def shard_size(
 def forecast(plan: Plan, planned: Sequence[PlannedPiece], device: str, actors: int) -> Forecast:
     """Measure a few contents of a plan (read, decode, encode, on one core) and scale up."""
     sample = _sample(plan, planned)
-    pixels = sum(s.pixels for s in sample) / len(sample) if sample else _expected_pixels(plan.images)
+    pixels = sum(s.pixels for s in sample) / len(sample) if sample else _expected_pixels(plan.images, plan.corpus.size)
     written = sum(s.written for s in sample) / len(sample) if sample else pixels * BYTES_PER_PIXEL[plan.images.codec]
     decode = sum(s.decode_seconds for s in sample) / max(1, len(sample))
     compress = sum(s.encode_seconds for s in sample) / max(1, len(sample))
@@ -139,6 +140,8 @@ def _pairs_by_style(plan: Plan, planned: Sequence[PlannedPiece]) -> dict[int, in
     return counts
 
 
-def _expected_pixels(images: ImageSettings) -> float:
+def _expected_pixels(images: ImageSettings, size: tuple[int, int] | None) -> float:
+    if size is not None:
+        return size[0] * size[1]
     side = KEPT_SIDE if images.size == "keep" else images.size
     return side * side * (ASPECT if images.fit == "keep" else 1.0)

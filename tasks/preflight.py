@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tasks.corpus import open_corpus
 from tasks.corpus.masks import check_masks
+from tasks.corpus.prompts import PromptCorpus
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.identity import DatasetIdentity, check_identity
 from tasks.encoders.clip_models import find_model
@@ -91,6 +92,50 @@ def settle_format(corpus: CorpusSettings, styles: StyleSource | Sequence[Planned
         if style.regions is not None and style.regions.reads_masks:
             check_masks(style.name, style.regions, opened)
     return corpus.model_copy(update={"format": opened.format})
+
+
+def settle_prompts(
+    corpus: CorpusSettings, styles: StyleSource, default: MethodSettings, images: ImageSettings
+) -> CorpusSettings:
+    """The corpus, if it is one of prompts, with the size of its pictures; its format is found out before.
+
+    Raises RequestError where no size is known, a style cannot be made of prompts, or the corpus is pictures and the
+    job says of them what only prompts have.
+    """
+    if corpus.format != PromptCorpus.format:
+        if corpus.prompt is not None or corpus.size is not None:
+            raise RequestError(
+                f"The corpus {corpus.uri} is pictures, and only prompts have a `prompt` or a `size` there: leave them "
+                "out (`images: {size: ...}` is the size of pictures)."
+            )
+        return corpus
+    _check_prompted(corpus.uri, styles, default)
+    return corpus.model_copy(update={"size": corpus.size or _square(corpus, images)})
+
+
+def _check_prompted(corpus: str, styles: StyleSource, default: MethodSettings) -> None:
+    given = [one for one in list_styles(styles) if not isinstance(one, PathSettings)]
+    for style in given:
+        if isinstance(style, StyleSettings) and is_composite(style):
+            raise RequestError(
+                f"Style {style.name!r} has regions, and the corpus {corpus} is prompts, which have no picture to lay "
+                "them on: leave them out."
+            )
+    for method in {style.method or default for style in given} or {default}:
+        if not method.accepts_prompts:
+            raise RequestError(
+                f"The corpus {corpus} is prompts, and the method {method.name!r} needs a picture to style: name a "
+                "method that makes pictures of prompts, such as inst, or a corpus of pictures."
+            )
+
+
+def _square(corpus: CorpusSettings, images: ImageSettings) -> tuple[int, int]:
+    if images.size == "keep":
+        raise RequestError(
+            f"The prompts of {corpus.uri} have no size to keep: set the corpus's `size` to [width, height], or "
+            "`images: {size: ...}` to a number."
+        )
+    return images.size, images.size
 
 
 def _check_methods(given: Sequence[StyleSettings | TableSettings], default: MethodSettings) -> None:

@@ -37,6 +37,7 @@ from tasks.preflight import (
     missing_styles,
     prepare_styles,
     settle_format,
+    settle_prompts,
 )
 from tasks.records import RequestError
 from tasks.report.summary import render_summary
@@ -66,7 +67,7 @@ def preflight(
     check_output(output, images, seed)
     check_clip(scores.clip)
     check_clip(scores.judge)
-    settled = settle_format(corpus, styles)
+    settled = settle_prompts(settle_format(corpus, styles), styles, method, images)
     prepared = _prepare(styles, method, store, output, corpus=settled.uri)
     return Wanted(settled, images, seed, prepared, store, scores.clip, scores.judge)
 
@@ -95,7 +96,8 @@ def make_plan(
 
     def size() -> ShardSize:
         share = actors.share
-        return shard_size(wanted.images, wanted.styles, shard_images, share.device, share.actors)
+        prompted = wanted.corpus.size
+        return shard_size(wanted.images, wanted.styles, shard_images, share.device, share.actors, prompted)
 
     return plan_wanted(Folder(output), wanted, size, say)
 
@@ -110,7 +112,7 @@ def make_retry(output: str, actors: PoolOnDemand) -> Plan | None:
     def size(plan: Plan) -> ShardSize:
         check_unchanged(plan.styles)  # while it can still be left alone
         share = actors.share
-        return shard_size(plan.images, plan.styles, "auto", share.device, share.actors)
+        return shard_size(plan.images, plan.styles, "auto", share.device, share.actors, plan.corpus.size)
 
     return plan_retry(Folder(output), size)
 
@@ -191,11 +193,11 @@ def batches_to_represent(styles: Sequence[PlannedStyle], store: str) -> list[lis
 
 
 def locate_corpus(plan: Plan, wanted: CorpusSettings) -> CorpusSettings:
-    """The plan's corpus where it still is, else the job's: a folder may have moved since."""
+    """The plan's corpus where it still is, else the job's: a folder may have moved since. Prompts keep their size."""
     try:
         open_corpus(plan.corpus)
     except RequestError:
-        return wanted
+        return wanted.model_copy(update={"size": plan.corpus.size})
     return plan.corpus
 
 

@@ -13,7 +13,12 @@ from tasks.regions.settings import RegionSettings
 from tasks.styles import PlannedReference, PlannedStyle
 
 
-def seconds(method: MethodSettings, references: int, regions: RegionSettings | None = None) -> float:
+def seconds(
+    method: MethodSettings,
+    references: int,
+    regions: RegionSettings | None = None,
+    size: tuple[int, int] | None = None,
+) -> float:
     """What a picture takes."""
     style = PlannedStyle(
         name="one",
@@ -25,7 +30,7 @@ def seconds(method: MethodSettings, references: int, regions: RegionSettings | N
         digest="one",
         representation="one",
     )
-    return shard_size(ImageSettings(), [style], "auto", "cpu", 1).pair_seconds
+    return shard_size(ImageSettings(), [style], "auto", "cpu", 1, size).pair_seconds
 
 
 @pytest.mark.parametrize(
@@ -37,3 +42,8 @@ def test_a_composite_takes_a_pass_for_each_reference_where_the_method_needs_one(
     once = seconds(method, 1)
     assert seconds(method, 4) == once
     assert seconds(method, 4, RegionSettings(grid=(2, 2))) == pytest.approx(passes * once)
+
+
+def test_a_prompt_takes_as_long_as_the_size_of_its_picture() -> None:
+    expected = AdainSettings().seconds_per_megapixel("cpu") * 1024 * 768 / 1e6
+    assert seconds(AdainSettings(), 1, size=(1024, 768)) == pytest.approx(expected)

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from tasks.corpus.settings import CorpusSettings
 from tasks.encoders.compact import SmallDecoder
-from tasks.expansion import expand_styles
+from tasks.expansion import StyleSource, expand_styles
 from tasks.images.settings import ImageSettings
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.base import Representation
@@ -27,6 +27,7 @@ from tasks.preflight import (
     missing_styles,
     prepare_styles,
     settle_format,
+    settle_prompts,
 )
 from tasks.records import RequestError
 from tasks.regions.settings import RegionSettings
@@ -184,6 +185,48 @@ def test_the_format_is_settled_once(art: Path, tmp_path: Path) -> None:
     assert settle_format(CorpusSettings(uri=str(art))).format == "folder"
     with pytest.raises(RequestError):
         settle_format(CorpusSettings(uri=str(tmp_path / "nothing")))
+
+
+def settle(corpus: Path, styles: StyleSource = "art", images: int | str = 64, **settings: object) -> CorpusSettings:
+    found = settle_format(CorpusSettings.model_validate({"uri": str(corpus), **settings}))
+    return settle_prompts(found, styles, AdainSettings(), ImageSettings(size=images))
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    (tmp_path / "words.txt").write_text("a boat\n")
+    return tmp_path / "words.txt"
+
+
+def test_prompts_get_the_size_that_the_job_gives_them(words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AdainSettings, "accepts_prompts", True)
+    assert settle(words).size == (64, 64)
+    assert settle(words, size=[96, 32]).size == (96, 32)
+    assert settle(words, images="keep", size=32).size == (32, 32)
+    with pytest.raises(RequestError, match=r"have no size to keep: set the corpus's `size`"):
+        settle(words, images="keep")
+
+
+def test_prompts_are_refused_by_a_method_that_needs_pictures(words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = style(text="ink").model_copy(update={"method": FastSettings(mode="fast")})
+    monkeypatch.setattr(FastSettings, "accepts_prompts", True)
+    assert settle(words, [one]).size == (64, 64)
+    for styles in ("art", [style(text="ink")], [one, style(text="ink")]):
+        with pytest.raises(RequestError, match=r"words.txt is prompts, and the method 'adain' needs a picture"):
+            settle(words, styles)
+
+
+def test_prompts_have_no_regions(words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AdainSettings, "accepts_prompts", True)
+    with pytest.raises(RequestError, match=r"'one' has regions, and the corpus .*words.txt is prompts"):
+        settle(words, [style(image="a.png", mask={"rows": 2})])
+
+
+def test_what_only_prompts_have_is_refused_of_pictures(art: Path) -> None:
+    assert settle(art).size is None
+    for settings in ({"size": 64}, {"prompt": "caption"}):
+        with pytest.raises(RequestError, match="is pictures, and only prompts have"):
+            settle(art, **settings)
 
 
 def test_a_clip_that_cannot_be_had_is_refused() -> None:
