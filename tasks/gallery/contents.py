@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.corpus import open_corpus
-from tasks.corpus.base import Piece
+from tasks.corpus.base import Entry, Piece
+from tasks.corpus.prompts import PromptCorpus
 from tasks.dataset.ledger import Ledger, shard_name
 from tasks.ownership import part
 from tasks.plan import Plan
@@ -36,9 +37,8 @@ def gallery_rows(ledger: Ledger) -> Iterator[GalleryRow]:
     styles = list(dict.fromkeys(style.name for plan in reversed(plans) for style in plan.styles))[:STYLES]
     cells = read_cells(ledger, set(chosen), set(styles), SIDE)
     for content_id, (plan, piece) in chosen.items():
-        picture = show_content(plan, piece, content_id, SIDE)
         row = [cells.get((content_id, style)) for style in styles]
-        yield GalleryRow(content_id, picture, [cell for cell in row if cell])
+        yield show_row(plan, piece, content_id, SIDE, [cell for cell in row if cell])
 
 
 def wanted_plans(ledger: Ledger) -> list[Plan]:
@@ -46,12 +46,17 @@ def wanted_plans(ledger: Ledger) -> list[Plan]:
     return [plan for plan in ledger.chain if plan.kind == "wanted" and plan.seq not in ledger.abandoned]
 
 
-def read_content(plan: Plan, piece: Piece, content_id: str) -> bytes | None:
-    """A content's own picture; None where it is gone, has changed, or its store fails: a report goes on without."""
+def has_prompts(plan: Plan) -> bool:
+    """Whether a plan's contents are prompts, which have no pictures."""
+    return plan.corpus.format == PromptCorpus.format
+
+
+def read_content(plan: Plan, piece: Piece, content_id: str) -> Entry | None:
+    """A content's own picture or prompt; None where it is gone or its store fails: a report goes on without."""
     row = piece.content_ids().index(content_id)
     single = part(piece, piece.first_row + row, piece.first_row + row + 1) if piece.rows else piece
     try:
-        return next(iter(open_corpus(plan.corpus).read(single))).data
+        return next(iter(open_corpus(plan.corpus).read(single)))
     except (RequestError, ImageError, OSError):
         return None
 
@@ -112,10 +117,11 @@ def _read(ledger: Ledger, name: str, contents: set[str], styles: set[str]) -> li
     return rows
 
 
-def show_content(plan: Plan, piece: Piece, content_id: str, side: int) -> bytes | None:
-    """A content at most `side` pixels a side; None where it is gone."""
-    data = read_content(plan, piece, content_id)
+def show_row(plan: Plan, piece: Piece, content_id: str, side: int, cells: Sequence[GalleryCell]) -> GalleryRow:
+    """Pictures beside their content: a picture of at most `side` pixels a side, a prompt, or what is gone."""
+    entry = read_content(plan, piece, content_id)
     try:
-        return thumbnail(data, side) if data else None
+        picture = thumbnail(entry.data, side) if entry and entry.data else None
     except ImageError:
-        return None
+        picture = None
+    return GalleryRow(content_id, picture, cells, (entry.prompt if entry else None) or "")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks.dataset.ledger import Ledger, read_columns, read_rows
-from tasks.gallery.contents import read_content, spread
+from tasks.gallery.contents import has_prompts, read_content, spread
 from tasks.gallery.tally import Tally
 from tasks.images.decoding import read_picture
 from tasks.images.fitting import Pixels
@@ -30,6 +30,9 @@ from tasks.references import load_style
 from tasks.report.model import Arrivals, IntendedMatrix
 from tasks.styles import PlannedStyle
 
+if TYPE_CHECKING:
+    from tasks.scores.clip import ClipScorer
+
 STYLES, OUTPUTS, OUTPUTS_IN_ALL = 12, 12, 120
 # A style's outputs come from so many shards, or from more where those hold too few.
 SHARDS = 3
@@ -38,21 +41,22 @@ SIDE = 448
 COLUMNS = ["content_id", "style_digest", "plan", "shard", "image"]
 # What a model that does not fit in memory or whose tensors do not fit each other raises.
 MODEL_ERRORS = (RequestError, RuntimeError, OSError, ValueError)
+PROMPTED = "Outputs of prompts have no content that they moved from; neutral photographs stand in its place."
 ContentKey = tuple[int, str]
 
 
 @dataclass(frozen=True)
 class Output:
-    """A sampled record: its picture, the style it was made in, and which content it was made of."""
+    """A sampled record: its picture, the style it was made in, and which content it was made of; None: a prompt."""
 
     pixels_HWC: Pixels
     style: int
-    content: ContentKey
+    content: ContentKey | None
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Outputs and their contents, as they were stylized but for `SIDE`."""
+    """Outputs and their contents, as they were stylized but for `SIDE`; prompts are not among them."""
 
     outputs: Sequence[Output]
     contents: Mapping[ContentKey, Pixels]
@@ -78,6 +82,8 @@ def judge_arrivals(ledger: Ledger, styles: Sequence[PlannedStyle], tally: Tally)
         except MODEL_ERRORS as error:
             reasons[str(error).strip() or type(error).__name__].append(f"the {role}")
     notes = [f"No matrix by {' and '.join(roles)}: {reason}" for reason, roles in reasons.items()]
+    if matrices and any(output.content is None for output in sample.outputs):
+        notes.append(PROMPTED)
     return Arrivals(matrices, int((tally.records > 0).sum()) - len(shown), notes)
 
 
@@ -88,11 +94,12 @@ def read_sample(ledger: Ledger, styles: Sequence[PlannedStyle], holders: Mapping
     contents: dict[ContentKey, Pixels | None] = {}
     outputs = []
     for row in _read_records(ledger, {styles[number].digest: names for number, names in holders.items()}):
-        plan, key = plans[row["plan"]], (row["plan"], row["content_id"])
-        if key not in contents:
+        plan = plans[row["plan"]]
+        key = None if has_prompts(plan) else (plan.seq, row["content_id"])
+        if key is not None and key not in contents:
             contents[key] = _content(ledger, plan, row["shard"], row["content_id"])
         pixels_HWC = _decode(row["image"]["bytes"], ImageSettings(size=SIDE))
-        if contents[key] is not None and pixels_HWC is not None:
+        if pixels_HWC is not None and (key is None or contents[key] is not None):
             outputs.append(Output(pixels_HWC, numbers[row["style_digest"]], key))
     return Sample(outputs, {key: pixels for key, pixels in contents.items() if pixels is not None})
 
@@ -117,8 +124,7 @@ def _ask(
     scorer = ClipScorer(open_clip_model(reference), neutral_photographs())
     # One by one: pictures of styles may be as large as those of a corpus.
     targets = [scorer.prepare([load_style(style)])[0] for style in styles]
-    embedded_ND = scorer.embed_contents(list(sample.contents.values()))
-    contents_PD = _rows(embedded_ND, list(sample.contents), [output.content for output in sample.outputs])
+    contents_PD = _embed_contents(scorer, sample)
     pictures = [output.pixels_HWC for output in sample.outputs]
     cosines_SP = scorer.compare_directions(pictures, contents_PD, targets)
     arrival = measure_arrival(cosines_SP, [numbers.index(output.style) for output in sample.outputs])
@@ -132,9 +138,13 @@ def _ask(
     )
 
 
-def _rows(embedded_ND: Tensor, keys: Sequence[ContentKey], wanted: Sequence[ContentKey]) -> Tensor:
-    index = {key: row for row, key in enumerate(keys)}
-    return embedded_ND[torch.tensor([index[key] for key in wanted])]
+def _embed_contents(scorer: ClipScorer, sample: Sample) -> Tensor:
+    """What each output moved from: its content; where that is a prompt, the mean of the neutral photographs."""
+    neutral_1D = scorer.neutral_image_D[None]
+    embedded_ND = scorer.embed_contents(list(sample.contents.values())) if sample.contents else neutral_1D[:0]
+    index: dict[ContentKey | None, int] = {key: row for row, key in enumerate(sample.contents)}
+    index[None] = len(sample.contents)
+    return torch.cat([embedded_ND, neutral_1D])[[index[output.content] for output in sample.outputs]]
 
 
 def _read_records(ledger: Ledger, holders: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
@@ -167,9 +177,9 @@ def _content(ledger: Ledger, plan: Plan, shard: int, content_id: str) -> Pixels 
     """A content as it was stylized, at most `SIDE` a side."""
     pieces = (planned.piece for planned in ledger.pieces(plan) if planned.shard == shard)
     piece = next((piece for piece in pieces if content_id in piece.content_ids()), None)
-    data = read_content(plan, piece, content_id) if piece else None
+    entry = read_content(plan, piece, content_id) if piece else None
     size = SIDE if plan.images.size == "keep" else min(plan.images.size, SIDE)
-    return _decode(data, plan.images.model_copy(update={"size": size})) if data else None
+    return _decode(entry.data, plan.images.model_copy(update={"size": size})) if entry and entry.data else None
 
 
 def _decode(data: bytes, settings: ImageSettings) -> Pixels | None:

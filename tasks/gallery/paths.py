@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tasks.dataset.ledger import Ledger
-from tasks.gallery.contents import Chosen, choose_contents, read_cells, show_content, spread, wanted_plans
+from tasks.gallery.contents import Chosen, choose_contents, read_cells, show_row, spread, wanted_plans
 from tasks.plan import Plan
 from tasks.report.model import GalleryCell, GalleryRow, PathStop, StylePath
 from tasks.report.page import PATHS
@@ -59,10 +59,10 @@ def find_ways(plans: Sequence[Plan]) -> list[Way]:
 
 def _rows(path: StylePath, chosen: Chosen, cells: Mapping[tuple[str, str], GalleryCell]) -> list[GalleryRow]:
     return [
-        GalleryRow(
-            content_id,
-            show_content(plan, piece, content_id, SIDE),
-            [cells.get((content_id, stop.style), GalleryCell(stop.style, None)) for stop in path.stops],
-        )
+        show_row(plan, piece, content_id, SIDE, _cells(path, content_id, cells))
         for content_id, (plan, piece) in chosen.items()
     ]
+
+
+def _cells(path: StylePath, content_id: str, cells: Mapping[tuple[str, str], GalleryCell]) -> list[GalleryCell]:
+    return [cells.get((content_id, stop.style), GalleryCell(stop.style, None)) for stop in path.stops]

@@ -93,11 +93,12 @@ class GalleryCell:
 
 @dataclass(frozen=True)
 class GalleryRow:
-    """One content image beside the pictures made of it."""
+    """One content, an image or a prompt, beside the pictures made of it."""
 
     content_id: str
     content_image: bytes | None
     cells: Sequence[GalleryCell]
+    prompt: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
-from tasks.actors import loaded as loading
 from tasks.actors.orders import ShardOrder
 from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
-from tasks.methods.base import Content, Method, Pairs, Representation, Style
-from tasks.methods.settings import MethodSettings, open_method
 from tasks.styles import PlannedStyle
 from tests.tasks.actors.making import IMAGES, failures, furthest, load, pixels, records, stylize
+from tests.tasks.actors.painter import Painter, open_painters
 from tests.tasks.encoders.small_clip import save_small_clip
 
 SIZE = (44, 30)
 
 
-class Painter:
-    """A method that sees a colour in each prompt, by its letters."""
-
-    def __init__(self, method: Method) -> None:
-        self.method = method
-        self.encoded: list[tuple[int, int, int]] = []
-
-    def represent(self, styles: list[Style]) -> list[Representation]:
-        return self.method.represent(styles)
-
-    def encode_prompts(self, prompts: Sequence[str], height: int, width: int) -> Content:
-        self.encoded.append((len(prompts), height, width))
-        colours_N3 = torch.tensor([[sum(map(ord, prompt[k::3])) % 256 / 255 for k in range(3)] for prompt in prompts])
-        ramp_W = torch.linspace(0.2, 1, width)
-        return self.method.encode((colours_N3[..., None, None] * ramp_W).expand(-1, -1, height, -1))
-
-    def render(self, content: Content, reps: list[Representation], pairs: Pairs) -> Tensor:
-        return self.method.render(content, reps, pairs)
-
-
 @pytest.fixture
 def painters(monkeypatch: pytest.MonkeyPatch) -> list[Painter]:
-    """The methods that were opened."""
-    made: list[Painter] = []
-
-    def open_painter(settings: MethodSettings, device: str) -> Painter:
-        made.append(Painter(open_method(settings, device)))
-        return made[-1]
-
-    monkeypatch.setattr(loading, "open_method", open_painter)
-    return made
+    return open_painters(monkeypatch)
 
 
 def order_prompts(file: Path, styles: tuple[PlannedStyle, ...], size: tuple[int, int] = SIZE) -> ShardOrder:

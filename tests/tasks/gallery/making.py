@@ -29,11 +29,17 @@ def draw(path: Path, seed: int, size: tuple[int, int] = (40, 32)) -> None:
 
 
 def make(
-    folder: Path, *, finish: bool = True, clip: str = "none", judge: str = "none", styles: StyleSource | None = None
+    folder: Path,
+    *,
+    finish: bool = True,
+    clip: str = "none",
+    judge: str = "none",
+    styles: StyleSource | None = None,
+    corpus: CorpusSettings | None = None,
 ) -> Plan | None:
-    """Plan what the folder's photographs and art (or some styles) still want, and make it in this process."""
+    """Plan what the folder's photographs (or a corpus) and art (or some styles) still want, and make it here."""
     wanted = Wanted(
-        CorpusSettings(uri=str(folder / "photos")),
+        corpus or CorpusSettings(uri=str(folder / "photos")),
         ImageSettings(size=64, codec="png"),
         0,
         prepare_styles(styles or str(folder / "art"), AdainSettings()),
