@@ -207,7 +207,8 @@ def _inversions(method: MethodSettings, references: Sequence[PlannedReference], 
         return ()
     parts: dict[int, list[PlannedReference]] = {}
     for number, reference in enumerate(references):
-        parts.setdefault(number if composite else reference.part, []).append(reference)
+        alone = composite or method.inverts_apart
+        parts.setdefault(number if alone else reference.part, []).append(reference)
     return tuple(_digest(method.inversion_settings() | {"references": _alone(part)}) for part in parts.values())
 
 

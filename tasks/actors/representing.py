@@ -65,7 +65,11 @@ def _represent(
 def _invert(store: RepresentationStore, method: InvertingMethod, batch: Loaded) -> list[list[Representation]]:
     """What `invert` makes of each part of each style, from the store where it is there; parts of many styles once."""
     name = batch[0][0].method.inversions
-    parts = {key: part for planned, style in batch for key, part in zip(planned.inversions, style.parts(), strict=True)}
+    parts = {
+        key: part
+        for planned, style in batch
+        for key, part in zip(planned.inversions, style.parts(planned.method.inverts_apart), strict=True)
+    }
 
     def invert(some: Mapping[str, Style]) -> Iterator[tuple[str, Representation]]:
         yield from zip(some, method.invert(list(some.values())) if some else [], strict=True)

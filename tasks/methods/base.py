@@ -53,7 +53,11 @@ class Style:
 
         A method that makes something of all of a style's references together (`InvertingMethod`) does so a part.
         """
-        marks = range(len(self.references)) if self.composite or apart else [reference.part for reference in self.references]
+        marks = (
+            range(len(self.references))
+            if self.composite or apart
+            else [reference.part for reference in self.references]
+        )
         grouped = [
             [reference for reference, mark in zip(self.references, marks, strict=True) if mark == wanted]
             for wanted in dict.fromkeys(marks)

@@ -10,18 +10,29 @@ from pydantic import Field
 from tasks.methods.adaattn.settings import AdaattnSettings
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.clipstyler.settings import AnyClipstyler, FastSettings, OptimizeSettings
+from tasks.methods.inst.settings import AdapterSettings, AnyInst, InversionSettings
 from tasks.methods.mmist.settings import MmistSettings
 from tasks.methods.style_kernel.settings import StyleKernelSettings
 
 if TYPE_CHECKING:
     from tasks.methods.base import Method
 
-AnySettings = AdainSettings | AdaattnSettings | StyleKernelSettings | OptimizeSettings | FastSettings | MmistSettings
+AnySettings = (
+    AdainSettings
+    | AdaattnSettings
+    | StyleKernelSettings
+    | OptimizeSettings
+    | FastSettings
+    | MmistSettings
+    | InversionSettings
+    | AdapterSettings
+)
 METHODS: tuple[str, ...] = tuple(
     dict.fromkeys(settings.model_fields["name"].default for settings in get_args(AnySettings))
 )
 MethodSettings = Annotated[
-    AdainSettings | AdaattnSettings | StyleKernelSettings | MmistSettings | AnyClipstyler, Field(discriminator="name")
+    AdainSettings | AdaattnSettings | StyleKernelSettings | MmistSettings | AnyClipstyler | AnyInst,
+    Field(discriminator="name"),
 ]
 
 

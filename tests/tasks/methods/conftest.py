@@ -23,6 +23,7 @@ from tasks.methods.adain.backbones import small_layout
 from tasks.methods.adain.settings import SMALL_WEIGHTS, AdainSettings, VggWeights
 from tasks.methods.base import Method, Pairs, Reference, Representation, Style
 from tasks.methods.clipstyler.settings import AdainWeights, FastSettings, OptimizeSettings
+from tasks.methods.inst.settings import AdapterSettings, InversionSettings
 from tasks.methods.mmist.settings import MmistSettings
 from tasks.methods.settings import MethodSettings, open_method
 from tasks.methods.style_kernel import backbones as style_kernel
@@ -31,7 +32,9 @@ from tasks.methods.style_kernel.settings import StyleKernelSettings
 from tasks.methods.style_kernel.settings import VggWeights as StyleKernelVggWeights
 from tasks.methods.text_settings import TextSettings
 from tasks.weights.catalog import embedded_names
+from tests.tasks.encoders.diffusion.small_diffusion import save_small_diffusion
 from tests.tasks.encoders.small_clip import save_small_clip
+from tests.tasks.methods.inst.small_adapter import save_small_adapter
 from tests.tasks.methods.mmist.small_generator import save_small_generator
 
 
@@ -158,6 +161,20 @@ def few_pictures(**settings: Any) -> MmistSettings:
     return MmistSettings(**few | settings)
 
 
+def inst_patch(folder: Path) -> InversionSettings:
+    """A model of random weights; each painting learned in two steps."""
+    model = save_small_diffusion(folder / "model")
+    return InversionSettings(weights=f"local-dir:{model}", updates=2, size=64, steps=4, guidance=3.0)
+
+
+def inst_ip_adapter(folder: Path) -> AdapterSettings:
+    model = save_small_diffusion(folder / "model")
+    adapter = save_small_adapter(folder, model)
+    return AdapterSettings(
+        weights=f"local-dir:{model}", variant="ip_adapter", adapter=adapter, steps=4, blocks="all", guidance=3.0
+    )
+
+
 METHODS: dict[str, Callable[[Path], MethodSettings]] = {
     "adain-small": adain_small,
     "adain-vgg": adain_vgg,
@@ -171,6 +188,8 @@ METHODS: dict[str, Callable[[Path], MethodSettings]] = {
     "clipstyler-fast-vgg": clipstyler_fast_vgg,
     "mmist-adain": mmist_adain,
     "mmist-stylegan3": mmist_stylegan3,
+    "inst-patch": inst_patch,
+    "inst-ip-adapter": inst_ip_adapter,
 }
 
 
@@ -212,7 +231,9 @@ def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """Texts are read by a small CLIP, in few steps; over VGG, where each takes seconds, in one."""
     chosen = METHODS[request.param](tmp_path_factory.mktemp("weights"))
     clip = save_small_clip(tmp_path_factory.mktemp("clip") / "small")
-    if isinstance(chosen, MmistSettings):
+    if isinstance(chosen, AdapterSettings):
+        return chosen
+    if isinstance(chosen, MmistSettings | InversionSettings):
         return chosen.model_copy(update={"clip": f"local-dir:{clip}"})
     steps, starts = (1, 2) if chosen.encoder == "vgg" else (3, 4)
     return chosen.model_copy(update={"texts": TextSettings(clip=f"local-dir:{clip}", steps=steps, starts=starts)})

@@ -1,0 +1,1 @@
+"""InST: a painting learned as a word of a diffusion model, and contents painted with it."""
