@@ -147,3 +147,43 @@ def export_stylegan3(
     from pipelines.train import export_stylegan3 as export
 
     typer.echo(export(run, output, art, unseen, about))
+
+
+@train_app.command("diffusion")
+def train_diffusion(
+    photos: Photos,
+    art: Art,
+    perceptual: Perceptual,
+    output: Run,
+    recipe: Annotated[
+        Path | None, typer.Option(help="YAML: `recipe:`, `renders:`, `autoencoder_loop:`, `loop:` settings.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the second stage; over the recipe's.")] = None,
+    resume: Resume = False,
+    image: Image = None,
+) -> None:
+    """Train a small latent diffusion model with captions, in two stages: an autoencoder, then a U-Net over its latents.
+
+    It learns from renders of the photographs and art as the small CLIPs do, and reads captions through one of them.
+    The run's folder gets a folder a stage: checkpoints, losses.jsonl with curves, and sample sheets.
+    """
+    from pipelines import train_diffusion as diffusion
+
+    training = diffusion.read_diffusion_training(photos, art, perceptual, recipe, steps, image)
+    state = diffusion.train_diffusion(training, output, resume)
+    typer.echo(f"{state.step} steps; the run is in {output}")
+
+
+@train_app.command("export-diffusion")
+def export_diffusion(
+    run: Run,
+    photos: Unseen,
+    art: Unseen,
+    output: Annotated[Path, typer.Option(help="Folder for the model's folder and its card.")],
+    about: About = None,
+    image: Image = None,
+) -> None:
+    """Write a run's model as diffusers reads it, half precision, with its card: figures on unseen pictures."""
+    from pipelines.train_diffusion import export_diffusion as export
+
+    typer.echo(export(run, output, photos, art, about, image))
