@@ -12,7 +12,7 @@ from tasks.training.diffusion import train_diffusion as train_stages
 from tasks.training.diffusion_export import open_diffusion_run, write_diffusion, write_diffusion_card
 from tasks.training.diffusion_figures import measure_diffusion
 from tasks.training.diffusion_settings import DiffusionSettings, DiffusionTraining, check
-from tasks.training.loop import LoopSettings, TrainingState
+from tasks.training.loop import LoopSettings, TrainingState, choose_device
 from tasks.training.renderings.catalogue import RENDERINGS
 from tasks.training.renders import RenderSettings
 
@@ -33,11 +33,14 @@ def export_diffusion(
     """Write the run's model, half precision, to `folder`/NAME, and its card with figures to `folder`.
 
     `about` is YAML whose mapping goes on the card as it is. Raises RequestError where the run is another network's,
-    or what would be written is too large to ship.
+    what would be written is too large to ship, or there are too few unseen pictures.
     """
     trained, notes = open_diffusion_run(Path(run)), read_mapping(about)
     photos, art = (load_pictures(sources, image=image) for sources in (unseen_photos, unseen_art))
+    if min(len(photos), len(art)) < 2:
+        raise RequestError("name folders with two unseen photographs and two works of art at least, for the figures.")
     written = write_diffusion(trained, Path(folder))
+    trained.pipeline.to(choose_device("auto"))
     figures = measure_diffusion(trained.pipeline, trained.settings, photos, art)
     write_diffusion_card(trained, written, {**notes, "figures": figures})
     return written

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from pipelines.cli import app, main
-from pipelines.train_diffusion import read_diffusion_training
+from pipelines.train_diffusion import export_diffusion, read_diffusion_training
 from tasks.records import RequestError
 from tasks.training import diffusion_export, diffusion_figures
 from tasks.training.diffusion_export import LARGEST, NAME, open_diffusion_run, write_diffusion
@@ -67,7 +67,7 @@ def test_a_model_is_trained_exported_and_opened_in_diffusers(
     for name, value in (("SAMPLES", 2), ("STYLES", 2), ("EACH", 1)):
         monkeypatch.setattr(diffusion_figures, name, value)
     (tmp_path / "about.yaml").write_text("licence: Apache-2.0")
-    places = words(run=run, photos=drawn.photos, art=drawn.art, output=tmp_path, about=tmp_path / "about.yaml")
+    places = words(run=run, photos=drawn.photos, art=drawn.photos, output=tmp_path, about=tmp_path / "about.yaml")
     assert invoke(["export-diffusion", *places]).splitlines()[-1] == f"{tmp_path}/{NAME}"
     written = tmp_path / NAME
     assert not [path for path in written.rglob("*") if path.suffix in {".bin", ".pt", ".pkl", ".msgpack"}]
@@ -93,6 +93,12 @@ def check_opened(run: Path, written: Path) -> None:
     mine_N3SS, theirs_N3SS = (sample(pipeline, captions, seeds, 4.0, 2) for pipeline in (trained.pipeline, opened))
     assert mine_N3SS.shape == (2, 3, 16, 16)
     assert (mine_N3SS - theirs_N3SS).abs().max() < 1e-4
+
+
+def test_figures_need_two_unseen_pictures_of_each_kind(run: Path, drawn: Drawn, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="two works of art at least"):
+        export_diffusion(run, tmp_path / "exported", [str(drawn.photos)], [str(drawn.art)])
+    assert not (tmp_path / "exported").exists()
 
 
 def test_what_is_too_large_to_ship_is_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
