@@ -5,6 +5,7 @@ Dimension key: N contents, P outputs (pairs), D embedding, C channels, H height,
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from tasks.actors.regions import RegionMap
 from tasks.actors.stages import StageClock
 from tasks.images.fitting import Pixels
 from tasks.images.padding import pad_to_stride, to_pixels
-from tasks.methods.base import Content, Pairs
+from tasks.methods.base import WITHHELD, Content, Pairs
 from tasks.records import ImageError
 from tasks.styles import pair_seed
 
@@ -163,7 +164,7 @@ class BatchRenderer:
         with self.clock.timed("render"):
             shares = [self._shares(content, style) for content, style in zip(contents, styles, strict=True)]
             images_PChw = self._stylize(encoded.content, pairs, contents, shares)
-            finite = images_PChw.sum((1, 2, 3)).isfinite().tolist()  # one pass over memory
+            sums = images_PChw.sum((1, 2, 3)).tolist()  # one pass over memory
             pixels_PhwC = to_pixels(images_PChw)
         pictures = [_crop(pixels, content) for pixels, content in zip(pixels_PhwC, contents, strict=True)]
         scores = self._score(encoded, [row for row, _ in pairs], pictures, styles)
@@ -172,10 +173,10 @@ class BatchRenderer:
         seconds = share + (time.perf_counter() - started) / len(pairs)
         return [
             Rendered(content, style, picture, score, seconds, parts)
-            if is_finite
-            else Failed(content, style, ImageError("not_finite", "The method gave no finite picture."), "render")
-            for content, style, picture, score, parts, is_finite in zip(
-                contents, styles, pictures, scores, regions, finite, strict=True
+            if math.isfinite(total)
+            else Failed(content, style, _no_picture(total), "render")
+            for content, style, picture, score, parts, total in zip(
+                contents, styles, pictures, scores, regions, sums, strict=True
             )
         ]
 
@@ -284,6 +285,13 @@ def _check_is_memory(error: Exception) -> None:
 def _free_memory() -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _no_picture(total: float) -> ImageError:
+    """Why there is none, by the sum of the values of what came in its place."""
+    if total == WITHHELD:
+        return ImageError("withheld", "The model's safety checker withheld the picture.")
+    return ImageError("not_finite", "The method gave no finite picture.")
 
 
 def _out_of_memory() -> ImageError:

@@ -11,7 +11,6 @@ from typing import Protocol
 
 from torch import Tensor
 
-
 # Every value of a picture that a method's safety checker withheld: its pair fails.
 WITHHELD = float("inf")
 

@@ -39,12 +39,11 @@ GPU_PIXELS, CPU_PIXELS = 8 * 512 * 512, 4 * 64 * 64
 
 @dataclass(frozen=True)
 class Word:
-    """What a painting became, KW, float32; the losses at the start and at the end, on noises set apart; the steps."""
+    """What a painting became, KW, float32; its losses from the start to the end, on noises set apart; the steps."""
 
     vectors_KW: Tensor
-    first_loss: float
-    last_loss: float
-    updates: int
+    losses: Sequence[float] = ()
+    updates: int = 0
 
 
 @dataclass
@@ -85,6 +84,13 @@ class Inverter:
                 words += [self._finish(lesson) for lesson in lessons]
         return words
 
+    @torch.no_grad()
+    def read(self, attention: StyleAttention, picture_3HW: Tensor) -> Word:
+        """The word that an attention, learned before, makes of a picture."""
+        painting = self._read_painting(picture_3HW)
+        self._check_width(painting)
+        return Word(attention(painting.pooled_2D[:1], painting.tokens_2TE[:1]).float().cpu())
+
     def loss(self, lessons: Sequence[Lesson], update: int) -> Tensor:
         """Noise-prediction errors of a step, one a lesson, with gradients to their attentions (equation 2)."""
         draws = [torch.Generator().manual_seed(make_seed(self.settings.seed, update)) for _ in lessons]
@@ -112,8 +118,7 @@ class Inverter:
 
     def _begin(self, picture_3HW: Tensor) -> Lesson:
         settings = self.settings
-        official = settings.variant == "official"
-        painting = read_painting(picture_3HW, self.diffusion, self.encoder, settings.size, official)
+        painting = self._read_painting(picture_3HW)
         attention = self._make_attention(painting).to(self.diffusion.device)
         optimiser = torch.optim.AdamW(attention.parameters(), lr=settings.learning_rate)
         identity = hashlib.sha256(picture_3HW.contiguous().numpy().tobytes())
@@ -122,19 +127,27 @@ class Inverter:
         self.checkpoints.resume(lesson)
         return lesson
 
+    def _read_painting(self, picture_3HW: Tensor) -> Painting:
+        official = self.settings.variant == "official"
+        return read_painting(picture_3HW, self.diffusion, self.encoder, self.settings.size, official)
+
+    def _check_width(self, painting: Painting) -> None:
+        pooled, width = painting.pooled_2D.shape[-1], self.diffusion.width
+        if self.settings.variant == "official" and pooled != width:
+            raise RequestError(
+                f"variant official needs a CLIP whose embeddings are as wide as the model's words ({width}), and "
+                f"{self.settings.clip} has {pooled}: name that CLIP, or write variant: patch."
+            )
+
     def _make_attention(self, painting: Painting) -> StyleAttention:
         """First weights come from the seed, without touching torch's own."""
         settings, width = self.settings, self.diffusion.width
-        pooled, tokens = painting.pooled_2D.shape[-1], painting.tokens_2TE.shape[-1]
-        if settings.variant == "official" and pooled != width:
-            raise RequestError(
-                f"variant official needs a CLIP whose embeddings are as wide as the model's words ({width}), and "
-                f"{settings.clip} has {pooled}: name that CLIP, or write variant: patch."
-            )
+        self._check_width(painting)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             if settings.variant == "official":
                 return OfficialAttention(width, settings.dropout)
+            pooled, tokens = painting.pooled_2D.shape[-1], painting.tokens_2TE.shape[-1]
             return PatchAttention(pooled, tokens, width, settings.layers, settings.dropout)
 
     def _teach(self, lessons: Sequence[Lesson], bar: tqdm[NoReturn]) -> None:
@@ -186,7 +199,7 @@ class Inverter:
     def _finish(self, lesson: Lesson) -> Word:
         self._look([lesson])
         self.checkpoints.forget(lesson)
-        return Word(lesson.word().float().cpu(), lesson.losses[0], lesson.losses[-1], lesson.updates)
+        return Word(lesson.word().float().cpu(), lesson.losses, lesson.updates)
 
     @property
     def _at_once(self) -> int:

@@ -130,7 +130,7 @@ class InversionSettings(SamplingSettings):
     )
     represent_reads: ClassVar[frozenset[str]] = inversion_reads
     render_reads: ClassVar[frozenset[str]] = SamplingSettings.sampling_reads
-    weight_fields: ClassVar[frozenset[str]] = frozenset({"weights", "clip", "embedding"})
+    weight_fields: ClassVar[frozenset[str]] = frozenset({"weights", "clip", "embedding", "attention"})
     resource_fields: ClassVar[frozenset[str]] = frozenset({"pairs_at_once", "paintings_at_once", "checkpoints"})
     inversions: ClassVar[str] = "inst-words"
     inverts_apart: ClassVar[bool] = True
@@ -149,6 +149,11 @@ class InversionSettings(SamplingSettings):
         None,
         description="A word learned before, for styles of one painting: a weights reference to safetensors of one "
         "tensor, as `atelier models import` or diffusers write them. Nothing is trained then.",
+    )
+    attention: str | None = Field(
+        None,
+        description="The attention of `variant: official`, learned before: a weights reference, as `atelier models "
+        "import embeddings.pt` writes it. It is shown each painting, and nothing is trained.",
     )
     updates: int = Field(6100, ge=0, le=1_000_000, description="Steps of training for each painting.")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="Of AdamW; the paper says 1e-3, its code 1e-4.")
@@ -171,14 +176,26 @@ class InversionSettings(SamplingSettings):
         description="A folder where training is kept every 500 steps, to go on after a death; any fsspec URI.",
     )
 
+    @model_validator(mode="after")
+    def _one_that_was_learned(self) -> Self:
+        if self.attention is not None and self.embedding is not None:
+            raise ValueError("`embedding` is a word and `attention` makes words: name one of them")
+        if self.attention is not None and self.variant != "official":
+            raise ValueError("`attention` is of the authors' shapes: write variant: official with it")
+        return self
+
     def weight_references(self) -> dict[str, str]:
-        own = {} if self.embedding is None else {"embedding": self.embedding}
-        return super().weight_references() | own
+        return super().weight_references() | self._learned_before
 
     def weight_digests(self) -> dict[str, str]:
-        if self.embedding is not None:
-            return super().weight_digests() | {"embedding": digest(self.embedding)}
-        return super().weight_digests() | {"clip": find_model(self.clip).digest()}
+        digests = super().weight_digests() | {name: digest(file) for name, file in self._learned_before.items()}
+        # A word that is there needs no CLIP to see its painting.
+        return digests if self.embedding is not None else digests | {"clip": find_model(self.clip).digest()}
+
+    @property
+    def _learned_before(self) -> dict[str, str]:
+        named = {"embedding": self.embedding, "attention": self.attention}
+        return {name: file for name, file in named.items() if file is not None}
 
     def inversion_settings(self) -> dict[str, Any]:
         values = self._values(self.inversion_reads)
@@ -188,6 +205,7 @@ class InversionSettings(SamplingSettings):
         places = {
             "clip": resolve_path(self.clip, resolve),
             "embedding": resolve_weights(self.embedding, resolve),
+            "attention": resolve_weights(self.attention, resolve),
             "checkpoints": resolve_weights(self.checkpoints, resolve),
         }
         return super().resolve_paths(resolve).model_copy(update=places)

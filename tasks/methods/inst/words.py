@@ -17,6 +17,7 @@ from tasks.encoders.clip import open_clip_model
 from tasks.encoders.diffusion.backbone import Diffusion
 from tasks.encoders.diffusion.prompts import MARK, encode_prompts
 from tasks.methods.base import Representation, Style
+from tasks.methods.inst.attention import OfficialAttention
 from tasks.methods.inst.inversion import Inverter, Word
 from tasks.methods.inst.painter import Painter
 from tasks.methods.inst.sampling import Conditions
@@ -24,7 +25,7 @@ from tasks.methods.inst.settings import InversionSettings
 from tasks.methods.inst.spoken import speak, split_references, tell
 from tasks.methods.inst.tones import Tones, keep_tones, measure_tones, mix_tones, read_tones
 from tasks.records import RequestError
-from tasks.weights.loading import load_tensors
+from tasks.weights.loading import layout_of, load_tensors, match_layout
 from tasks.weights.references import resolve
 
 # The one tensor of an inverted painting, under a name that no tokenizer has: diffusers' `load_textual_inversion` takes
@@ -84,10 +85,18 @@ class WordMethod(Painter):
         return Inverter(self.diffusion, open_clip_model(self.words.clip, str(self.diffusion.device)), self.words)
 
     @cached_property
+    def _attention(self) -> OfficialAttention:
+        """The authors', learned before."""
+        assert self.words.attention is not None
+        return read_attention(self.words.attention, self.diffusion.width).to(self.diffusion.device)
+
+    @cached_property
     def _unwanted_1TW(self) -> Tensor:
         return encode_prompts(self.diffusion, [self.words.negative_prompt], [None])
 
     def _learn(self, pictures: Sequence[Tensor], styles: Sequence[Style]) -> list[Word]:
+        if self.words.attention is not None:
+            return [self._inverter.read(self._attention, picture_3HW) for picture_3HW in pictures]
         if self.words.embedding is not None:
             return [read_word(self.words.embedding, self.diffusion.width)] * len(pictures)
         return self._inverter.learn(pictures, styles[0].name[:40]) if pictures else []
@@ -126,17 +135,26 @@ class WordMethod(Painter):
         return tell(self.diffusion, spoken, word_KW)
 
 
+def read_attention(reference: str, width: int) -> OfficialAttention:
+    """The authors' module, of safetensors with its twelve tensors. Raises RequestError."""
+    attention = OfficialAttention(width, dropout=0.0)
+    tensors = load_tensors(resolve(reference))
+    match_layout(tensors, layout_of(attention.state_dict()), f"an attention for words {width} wide")
+    attention.load_state_dict(tensors)
+    return attention.eval().requires_grad_(False)
+
+
 def read_word(reference: str, width: int) -> Word:
     """A word that was learned before, of safetensors with one tensor, [W] or [K, W]. Raises RequestError."""
     tensors = load_tensors(resolve(reference))
     found = list(tensors.values())
     if len(found) != 1 or found[0].ndim not in (1, 2) or found[0].shape[-1] != width:
         raise RequestError(f"{reference} is no word of this model: it needs one tensor, of words {width} wide.")
-    return Word(found[0].reshape(-1, width).float(), float("nan"), float("nan"), 0)
+    return Word(found[0].reshape(-1, width).float())
 
 
 def _keep(word: Word, tones: Tones) -> Representation:
-    facts = {"first_loss": word.first_loss, "last_loss": word.last_loss, "updates": word.updates}
+    facts = {"losses": word.losses, "updates": word.updates}
     return Representation(
         {WORD: word.vectors_KW}, {name: json.dumps(value) for name, value in facts.items()} | keep_tones(tones)
     )

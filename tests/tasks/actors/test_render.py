@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from tasks.actors import loaded as loading
-from tasks.methods.base import Content, Method, Pairs, Representation, Style
+from tasks.methods.base import WITHHELD, Content, Method, Pairs, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
 from tasks.styles import PlannedStyle
 from tests.tasks.actors.making import failures, furthest, load, make_order, pixels, stylize, write_photographs
@@ -92,8 +93,17 @@ def test_any_other_error_fails_the_shard(
     assert not (tmp_path / "out" / "data").exists()
 
 
-def test_a_picture_that_is_not_finite_fails_alone(
-    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("place", "value", "reason"), [((0, 1, 2, 3), float("nan"), "not_finite"), (0, WITHHELD, "withheld")]
+)
+def test_a_picture_that_is_none_fails_alone(
+    tmp_path: Path,
+    photos: Path,
+    styles: tuple[PlannedStyle, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    place: Any,
+    value: float,
+    reason: str,
 ) -> None:
     method = in_small_memory(monkeypatch, pairs=99, contents=99)
     loaded = load(tmp_path / "out", batch_pixels=2**24)
@@ -102,11 +112,11 @@ def test_a_picture_that_is_not_finite_fails_alone(
 
     def spoil_first(content: Content, reps: list[Representation], pairs: Pairs) -> Tensor:
         images_PCHW = render(content, reps, pairs).clone()
-        images_PCHW[0, 1, 2, 3] = float("nan")
+        images_PCHW[place] = value
         return images_PCHW
 
     monkeypatch.setattr(method[0], "render", spoil_first)
     footer = stylize(loaded, make_order(photos, styles))
     # three sizes, so three batches, so three first pictures
     assert (footer.records, footer.failed) == (9, 3)
-    assert {(r["error_class"], r["error_stage"]) for r in failures(tmp_path / "out")} == {("not_finite", "render")}
+    assert {(r["error_class"], r["error_stage"]) for r in failures(tmp_path / "out")} == {(reason, "render")}
