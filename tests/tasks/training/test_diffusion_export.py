@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from pipelines.cli import app, main
 from pipelines.train_diffusion import export_diffusion, read_diffusion_training
+from tasks.encoders.diffusion.backbone import open_diffusion
 from tasks.records import RequestError
 from tasks.training import diffusion_export, diffusion_figures
 from tasks.training.diffusion_export import LARGEST, NAME, open_diffusion_run, write_diffusion
@@ -79,7 +80,11 @@ def test_a_model_is_trained_exported_and_opened_in_diffusers(
 
 
 def check_opened(run: Path, written: Path) -> None:
-    """In diffusers the model is the run's average, rounded, and draws what it drew before it was written."""
+    """In diffusers the model is the run's average, rounded, and draws what it drew before it was written.
+
+    Methods open it, too.
+    """
+    assert open_diffusion(f"local-dir:{written}", torch.device("cpu")).stride == 4
     opened = StableDiffusionPipeline.from_pretrained(written, local_files_only=True, use_safetensors=True)
     opened.set_progress_bar_config(disable=True)
     assert {part.dtype for part in (opened.unet, opened.vae, opened.text_encoder)} == {torch.float32}
