@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 from collections import OrderedDict
@@ -12,7 +13,28 @@ from typing import Any
 import pytest
 import torch
 
+from tasks.records import RequestError
+from tasks.weights.importing import import_snapshot
+
+ORDERED = b"\x8c\x0bcollections\x8c\x0bOrderedDict\x93"  # STACK_GLOBAL of an allowed name
 SOURCE = "open('pwned', 'w')"  # what a loader that runs the sources would do
+
+
+class RunsCode:
+    """A pickle of this makes a folder when it is loaded the usual way."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (os.mkdir, ("pwned",))
+
+
+class LoadsBytes:
+    """A tensor's numbers, given as raw bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __reduce__(self) -> tuple[object, tuple[bytes]]:
+        return (torch.storage._load_from_bytes, (self.data,))
 
 
 class EasyDict(dict[str, Any]):
@@ -66,3 +88,13 @@ def write_snapshot(path: Path, protocol: int = 4, **content: Any) -> Path:
     snapshot = {"G": make_generator(), "D": None, "G_ema": make_generator(), "training_set_kwargs": EasyDict()}
     path.write_bytes(pickle_snapshot({**snapshot, **content}, protocol))
     return path
+
+
+def refuse(path: Path, why: str | None = None) -> None:
+    """Check that a file is refused for a reason, in one sentence, and that it did not run."""
+    with pytest.raises(RequestError, match=why) as caught:
+        import_snapshot(path)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{path.name} is refused: ")
+    assert sentence.endswith("; nothing in it was run.")
+    assert [found.name for found in path.parent.iterdir()] == [path.name], "something was written"
