@@ -100,6 +100,20 @@ def unknown_clip(folder: Path) -> Path:
     return write_job(folder, scores={"clip": "embedded:no-such-model"})
 
 
+def prompts_for_pictures(folder: Path) -> Path:
+    (folder / "words.txt").write_text("a boat\n")
+    return write_job(folder, corpus="words.txt")
+
+
+def prompts_without_a_column(folder: Path) -> Path:
+    (folder / "words.csv").write_text("a boat\n")
+    return write_job(folder, corpus={"uri": "words.csv", "format": "prompts"})
+
+
+def size_of_pictures(folder: Path) -> Path:
+    return write_job(folder, corpus={"uri": "photos", "size": 64})
+
+
 def not_yaml(folder: Path) -> Path:
     (folder / "job.yaml").write_text("corpus: [photos")
     return folder / "job.yaml"
@@ -123,6 +137,9 @@ WRONG: dict[Callable[[Path], Path], str] = {
     doubled_names: "'wave' comes twice",
     unknown_clip: "no-such-model",
     unknown_judge: "no-such-judge",
+    prompts_for_pictures: "the method 'adain' needs a picture to style",
+    prompts_without_a_column: "no column 'prompt'",
+    size_of_pictures: "only prompts have",
     not_yaml: "not a YAML file",
     no_job: "cannot be read",
 }
