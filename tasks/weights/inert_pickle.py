@@ -77,6 +77,26 @@ def parse(stream: BinaryIO, meet: Callable[[Name], None]) -> Reading:
         raise RefusalError("it is not a whole pickle") from error
 
 
+def accept_only(allowed: frozenset[Name], what: str) -> Callable[[Name], None]:
+    """For `parse`: refuse every other global, which no `what` needs."""
+
+    def meet(name: Name) -> None:
+        if name not in allowed:
+            raise RefusalError(f"it names {name}, which no {what} needs")
+
+    return meet
+
+
+def note(found: dict[str, bool], allowed: frozenset[Name]) -> Callable[[Name], None]:
+    """For `parse`: put every global into `found`, and whether it is allowed; refuse none."""
+
+    def meet(name: Name) -> None:
+        # Different names can look alike: `b.c` of `a`, and `c` of `a.b`.
+        found[str(name)] = name in allowed and found.get(str(name), True)
+
+    return meet
+
+
 class _Machine:
     """The stack and the memo of a pickle."""
 

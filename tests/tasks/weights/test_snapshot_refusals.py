@@ -176,11 +176,12 @@ def test_snapshots_of_other_networks_are_refused(scratch: Path) -> None:
 
 
 def test_generators_that_are_out_of_order_are_refused(scratch: Path) -> None:
-    shared, numbers = Network("Layer"), torch.ones(3)
+    shared, numbers, both = Network("Layer"), torch.ones(3), {"a": torch.ones(3)}
     itself: list[Any] = []
     itself.append(itself)
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"_modules": {"a": shared, "b": shared}}, "layer in two places"),
+        ({"_modules": {"a": Network("Layer", _buffers=both), "b": Network("Layer", _buffers=both)}}, "in two places"),
         ({"_modules": {"a": 1}}, "not as StyleGAN3 writes it"),
         ({"_buffers": None}, "not as StyleGAN3 writes it"),
         ({"_buffers": {"a.b": numbers}}, "no proper name"),
