@@ -26,7 +26,7 @@ from tasks.encoders.diffusion.backbone import OPEN_ERRORS, Diffusion
 from tasks.encoders.diffusion.prompts import encode_prompts
 from tasks.images.padding import to_pixels
 from tasks.methods.base import Representation, Style
-from tasks.methods.inst.painter import Painter
+from tasks.methods.inst.painter import Painter, join_apart
 from tasks.methods.inst.sampling import Conditions
 from tasks.methods.inst.settings import AdapterSettings
 from tasks.methods.inst.spoken import speak, split_references, tell
@@ -126,6 +126,9 @@ class AdapterMethod(Painter):
         )
 
     def _represent(self, style: Style) -> Representation:
+        if style.composite:
+            mixed = self._represent(replace(style, composite=False))
+            return join_apart(mixed, [self._represent(one) for one in style.parts()])
         paintings, texts = split_references(style, [Representation({}) for _ in style.references])
         metadata = {"texts": json.dumps(texts)}
         if not paintings:

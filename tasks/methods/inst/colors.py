@@ -5,6 +5,8 @@ H and W pixels; `3` are lightness and two colours.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from skimage.color import lab2rgb, rgb2lab
@@ -25,7 +27,10 @@ def set_colors(picture_3HW: Tensor, mean_3: Tensor, deviation_3: Tensor) -> Tens
     own_mean, own_deviation = lab_HW3.mean((0, 1)), lab_HW3.std((0, 1))
     scale = deviation_3.cpu().double().numpy() / np.maximum(own_deviation, LEAST_DEVIATION)
     moved_HW3 = (lab_HW3 - own_mean) * scale + mean_3.cpu().double().numpy()
-    return _tensor(lab2rgb(moved_HW3, channel_axis=-1)).permute(2, 0, 1).clamp(0, 1).to(picture_3HW)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of colours that no screen shows, which are clipped
+        moved_HW3 = lab2rgb(moved_HW3, channel_axis=-1)
+    return _tensor(moved_HW3).permute(2, 0, 1).clamp(0, 1).to(picture_3HW)
 
 
 def _to_lab(picture_3HW: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -6,7 +6,8 @@ Dimension key: N contents, P outputs (pairs), L letters of a prompt; C channels,
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,10 +22,22 @@ from tasks.methods.inst.safety import open_checker, withhold
 from tasks.methods.inst.sampling import Conditions, Sampler
 from tasks.methods.inst.settings import SamplingSettings
 from tasks.methods.inst.tones import Tones
+from tasks.methods.regions import find_counting
 
 # Latents at once, in pixels of their pictures; guidance doubles them.
 GPU_PIXELS, CPU_PIXELS = 16 * 512 * 512, 512 * 512
 END = 0  # after a prompt's letters, where others of its batch are longer
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An output to paint, or a composite's of one reference: its place among the pairs, and its share there (HW)."""
+
+    place: int
+    row: int
+    rep: Representation
+    seed: int
+    share_HW: Tensor | None
 
 
 class Painter(ABC):
@@ -58,21 +71,26 @@ class Painter(ABC):
 
     @torch.no_grad()
     def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
-        """Stylize: images_PCHW in [0, 1]; one that the safety checker withheld is infinite throughout."""
+        """Stylize: images_PCHW in [0, 1]; one that the safety checker withheld is infinite throughout.
+
+        A composite is painted once for each reference that counts anywhere, from the same noise, and blended by region.
+        """
+        wanted = list(_list_wanted(reps, pairs))
+        images_PCHW = torch.zeros(len(pairs), 3, content.height, content.width, device=self.diffusion.device)
         size = [padded_side(side, self.settings.stride) for side in (content.height, content.width)]
         at_once = self._at_once(size[0] * size[1])
-        parts = [
-            self._render(content, reps, pairs.pick(range(start, min(start + at_once, len(pairs)))), size)
-            for start in range(0, len(pairs), at_once)
-        ]
-        return torch.cat(parts)
+        for start in range(0, len(wanted), at_once):
+            some = wanted[start : start + at_once]
+            for one, image_CHW in zip(some, self._render(content, some, size), strict=True):
+                images_PCHW[one.place] += image_CHW if one.share_HW is None else image_CHW * one.share_HW.to(image_CHW)
+        return withhold(self.checker, images_PCHW)
 
-    def _render(self, content: Content, reps: Sequence[Representation], pairs: Pairs, size: Sequence[int]) -> Tensor:
+    def _render(self, content: Content, wanted: Sequence[Wanted], size: Sequence[int]) -> Tensor:
         """Some outputs as one program."""
-        draws = [torch.Generator().manual_seed(seed) for seed in pairs.seeds]
-        chosen = [reps[index] for index in pairs.representations]
-        rows = content.rows(torch.tensor(pairs.contents))
-        prompts = _read_prompts(rows, len(pairs))
+        draws = [torch.Generator().manual_seed(one.seed) for one in wanted]
+        chosen = [one.rep for one in wanted]
+        rows = content.rows(torch.tensor([one.row for one in wanted]))
+        prompts = _read_prompts(rows, len(wanted))
         conditions, sampler = self.conditions(chosen, prompts), Sampler(self.diffusion, self.settings)
         if prompts[0] is None:
             latents_PChw = self._draw_contents(rows, chosen, draws)
@@ -82,7 +100,7 @@ class Painter(ABC):
             shape = (self.diffusion.unet.config.in_channels, *(side // self.diffusion.scale for side in size))
             painted_PChw = sampler.paint(draw_noise(draws, shape, self.diffusion.device), conditions, draws)
         images_PCHW = decode_latents(self.diffusion, painted_PChw, self._is_tiled(size))
-        return withhold(self.checker, self._finish(crop_back(images_PCHW, content.height, content.width), chosen))
+        return self._finish(crop_back(images_PCHW, content.height, content.width), chosen)
 
     def _draw_contents(self, rows: Content, reps: Sequence[Representation], draws: Sequence[torch.Generator]) -> Tensor:
         """Scaled latents of the contents, PChw, each drawn by its pair; in the painting's tones where that is asked."""
@@ -108,6 +126,40 @@ class Painter(ABC):
         if self.settings.pairs_at_once != "auto":
             return self.settings.pairs_at_once
         return max(1, (GPU_PIXELS if self.diffusion.device.type == "cuda" else CPU_PIXELS) // pixels)
+
+
+def join_apart(mixed: Representation, apart: Sequence[Representation]) -> Representation:
+    """A composite's representation: of all its references mixed, and of each, whose names begin with its number."""
+    tensors, metadata = dict(mixed.tensors), dict(mixed.metadata)
+    for r, rep in enumerate(apart):
+        tensors |= {f"{r}.{name}": tensor for name, tensor in rep.tensors.items()}
+        metadata |= {f"{r}.{name}": value for name, value in rep.metadata.items()}
+    return Representation(tensors, metadata)
+
+
+def take_apart(rep: Representation, count: int) -> list[Representation]:
+    """What `join_apart` had of each reference."""
+    parts = []
+    for start in (f"{r}." for r in range(count)):
+        tensors = {name.removeprefix(start): value for name, value in rep.tensors.items() if name.startswith(start)}
+        metadata = {name.removeprefix(start): value for name, value in rep.metadata.items() if name.startswith(start)}
+        parts.append(Representation(tensors, metadata))
+    return parts
+
+
+def _list_wanted(reps: Sequence[Representation], pairs: Pairs) -> Iterator[Wanted]:
+    """Each plain pair, and each reference of each composite that counts anywhere."""
+    apart: dict[int, list[Representation]] = {}
+    columns = zip(pairs.contents, pairs.representations, pairs.seeds, strict=True)
+    for place, (row, index, seed) in enumerate(columns):
+        shares_RHW = pairs.regions[place] if pairs.regions else None
+        if shares_RHW is None:
+            yield Wanted(place, row, reps[index], seed, None)
+            continue
+        if index not in apart:
+            apart[index] = take_apart(reps[index], len(shares_RHW))
+        for r in find_counting(shares_RHW):
+            yield Wanted(place, row, apart[index][r], seed, shares_RHW[r])
 
 
 def _read_prompts(rows: Content, count: int) -> list[str | None]:

@@ -42,6 +42,7 @@ class SamplingSettings(Settings):
     encode_reads: ClassVar[frozenset[str]] = frozenset({"tiling", "precision"})
     resource_fields: ClassVar[frozenset[str]] = frozenset({"pairs_at_once"})
     accepts_texts: ClassVar[bool] = True
+    accepts_masks: ClassVar[bool] = True
     accepts_prompts: ClassVar[bool] = True
 
     name: Literal["inst"] = "inst"

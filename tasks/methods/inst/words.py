@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -19,7 +20,7 @@ from tasks.encoders.diffusion.prompts import MARK, encode_prompts
 from tasks.methods.base import Representation, Style
 from tasks.methods.inst.attention import OfficialAttention
 from tasks.methods.inst.inversion import Inverter, Word
-from tasks.methods.inst.painter import Painter
+from tasks.methods.inst.painter import Painter, join_apart
 from tasks.methods.inst.sampling import Conditions
 from tasks.methods.inst.settings import InversionSettings
 from tasks.methods.inst.spoken import speak, split_references, tell
@@ -102,6 +103,10 @@ class WordMethod(Painter):
         return self._inverter.learn(pictures, styles[0].name[:40]) if pictures else []
 
     def _represent(self, style: Style, parts: Sequence[Representation]) -> Representation:
+        if style.composite:
+            alone = zip(style.parts(), parts, strict=True)
+            mixed = self._represent(replace(style, composite=False), parts)
+            return join_apart(mixed, [self._represent(one, [part]) for one, part in alone])
         paintings, texts = split_references(style, parts)
         self._check(style, len(paintings), [text for _, text in texts])
         metadata = {"texts": json.dumps(texts)}

@@ -164,14 +164,14 @@ def few_pictures(**settings: Any) -> MmistSettings:
 def inst_patch(folder: Path) -> InversionSettings:
     """A model of random weights; each painting learned in two steps."""
     model = save_small_diffusion(folder / "model")
-    return InversionSettings(weights=f"local-dir:{model}", updates=2, size=64, steps=4, guidance=3.0)
+    return InversionSettings(weights=f"local-dir:{model}", updates=2, size=64, steps=3, guidance=3.0)
 
 
 def inst_ip_adapter(folder: Path) -> AdapterSettings:
     model = save_small_diffusion(folder / "model")
     adapter = save_small_adapter(folder, model)
     return AdapterSettings(
-        weights=f"local-dir:{model}", variant="ip_adapter", adapter=adapter, steps=4, blocks="all", guidance=3.0
+        weights=f"local-dir:{model}", variant="ip_adapter", adapter=adapter, steps=3, blocks="all", guidance=3.0
     )
 
 
