@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.testing import assert_close
 
-from tasks.methods.base import Method, Pairs, Reference, Representation, Style
+from tasks.methods.base import Method, Pairs, PromptedMethod, Reference, Representation, Style
 from tasks.methods.settings import MethodSettings, open_method
 from tasks.records import RequestError
 from tests.tasks.methods.conftest import picture, render_one, stripes, style
@@ -175,3 +176,18 @@ def test_weights_go_from_a_picture_to_a_text(method: Method, settings: MethodSet
     assert_close(mixed(1 - BARELY), ends[1], **CLOSE)
     steps = [(mixed(share) - mixed(share + 0.01)).abs().max() for share in (0.1, 0.5, 0.9)]
     assert 0 < max(steps) < 0.1
+
+
+def test_prompts_are_pictures_of_their_size_alone_as_in_a_batch(
+    method: Method, settings: MethodSettings, reps: Sequence[Representation]
+) -> None:
+    if not settings.accepts_prompts:
+        pytest.skip("this method reads no prompts")
+    prompted, prompts = cast(PromptedMethod, method), ["a boat", "墨絵, seen from far away"]
+    rows, styles, size = [0, 1, 1, 1], [0, 0, 1, 0], (37, 53)
+    batch = method.render(prompted.encode_prompts(prompts, *size), reps, Pairs(rows, styles, SEEDS[:4]))
+    assert_is_picture(batch, size)
+    for output, row, index, seed in zip(batch, rows, styles, SEEDS, strict=False):
+        alone = method.render(prompted.encode_prompts([prompts[row]], *size), [reps[index]], Pairs([0], [0], [seed]))
+        assert_close(output[None], alone, **CLOSE)
+    assert (batch[1] - batch[3]).abs().max() > 20 * CLOSE["atol"], "another seed, another picture"
