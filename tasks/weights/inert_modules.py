@@ -14,6 +14,7 @@ ORDERED_DICT = Name("collections", "OrderedDict")
 PARAMETER = Name("torch._utils", "_rebuild_parameter")
 TENSOR = Name("torch._utils", "_rebuild_tensor_v2")
 MAPPINGS = frozenset({Name("dnnlib.util", "EasyDict"), ORDERED_DICT})
+MAX_PREFIX = 200  # of a name, which is StyleGAN3's `synthesis.L10_1024_64.` or shorter
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ def walk(state: dict[Any, Any], form: Form) -> Iterator[tuple[str, Numbers, bool
             if shared in seen:  # layers in several places would be without end, or without bound
                 raise RefusalError("it has a layer in two places")
             seen.add(shared)
+        if len(prefix) > MAX_PREFIX:  # names of ever deeper layers would take the square of their number
+            raise RefusalError("its layers are nested too deep")
         for items in (parameters, buffers):
             for name, value in _named(items):
                 yield prefix + name, form.tensor_of(_data_of(value)), items is parameters

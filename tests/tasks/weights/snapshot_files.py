@@ -6,6 +6,8 @@ import os
 import pickle
 import sys
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -71,15 +73,23 @@ def make_generator(**state: Any) -> Network:
     return Network("Generator", {"synthesis": synthesis, "mapping": mapping}, **{"_init_kwargs": arguments, **state})
 
 
+@contextmanager
+def standing_in(things: dict[Any, str]) -> Iterator[None]:
+    """Give things the modules that they are pickled by."""
+    with pytest.MonkeyPatch.context() as patch:
+        for thing, module in things.items():
+            parts = module.split(".")
+            for name in (".".join(parts[:end]) for end in range(1, len(parts) + 1)):
+                if name not in sys.modules:
+                    patch.setitem(sys.modules, name, ModuleType(name))
+            patch.setattr(sys.modules[module], thing.__name__, thing, raising=False)
+            patch.setattr(thing, "__module__", module)
+        yield
+
+
 def pickle_snapshot(content: object, protocol: int = 4) -> bytes:
     """Pickle with the names that StyleGAN3's own modules give."""
-    with pytest.MonkeyPatch.context() as patch:
-        things: dict[str, Any] = {"torch_utils.persistence": _reconstruct_persistent_obj, "dnnlib.util": EasyDict}
-        for module, thing in things.items():
-            for name in (module.split(".")[0], module):
-                patch.setitem(sys.modules, name, ModuleType(name))
-            setattr(sys.modules[module], thing.__name__, thing)
-            patch.setattr(thing, "__module__", module)
+    with standing_in({_reconstruct_persistent_obj: "torch_utils.persistence", EasyDict: "dnnlib.util"}):
         return pickle.dumps(content, protocol)
 
 
@@ -90,10 +100,10 @@ def write_snapshot(path: Path, protocol: int = 4, **content: Any) -> Path:
     return path
 
 
-def refuse(path: Path, why: str | None = None) -> None:
+def refuse(path: Path, why: str | None = None, read: Callable[[Path], object] = import_snapshot) -> None:
     """Check that a file is refused for a reason, in one sentence, and that it did not run."""
     with pytest.raises(RequestError, match=why) as caught:
-        import_snapshot(path)
+        read(path)
     sentence = str(caught.value)
     assert sentence.startswith(f"{path.name} is refused: ")
     assert sentence.endswith("; nothing in it was run.")

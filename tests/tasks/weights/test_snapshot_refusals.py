@@ -175,6 +175,11 @@ def test_snapshots_of_other_networks_are_refused(scratch: Path) -> None:
     refuse(write_snapshot(scratch / "a.pkl", G_ema=OrderedDict()), "not as StyleGAN3 writes it")
 
 
+def nest(depth: int) -> Network:
+    """Layers in layers, under long names."""
+    return Network("Layer", {"a" * 60: nest(depth - 1)} if depth else None)
+
+
 def test_generators_that_are_out_of_order_are_refused(scratch: Path) -> None:
     shared, numbers, both = Network("Layer"), torch.ones(3), {"a": torch.ones(3)}
     itself: list[Any] = []
@@ -182,6 +187,7 @@ def test_generators_that_are_out_of_order_are_refused(scratch: Path) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"_modules": {"a": shared, "b": shared}}, "layer in two places"),
         ({"_modules": {"a": Network("Layer", _buffers=both), "b": Network("Layer", _buffers=both)}}, "in two places"),
+        ({"_modules": {"a" * 60: nest(4)}}, "nested too deep"),
         ({"_modules": {"a": 1}}, "not as StyleGAN3 writes it"),
         ({"_buffers": None}, "not as StyleGAN3 writes it"),
         ({"_buffers": {"a.b": numbers}}, "no proper name"),
