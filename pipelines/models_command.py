@@ -11,9 +11,15 @@ import typer
 models_app = typer.Typer()
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Snapshot = Annotated[Path, typer.Argument(help="A StyleGAN3 training snapshot, a pickle.", show_default=False)]
+Source = Annotated[
+    Path,
+    typer.Argument(
+        help="A StyleGAN3 training snapshot, a pickle; or embeddings.pt of InST's authors, a zip of torch's.",
+        show_default=False,
+    ),
+]
 Output = Annotated[
-    Path | None, typer.Option(help="The file to write; default: beside the snapshot, with suffix .safetensors.")
+    Path | None, typer.Option(help="The file to write; default: beside the other, with suffix .safetensors.")
 ]
 Check = Annotated[
     bool,
@@ -40,35 +46,54 @@ def models(context: typer.Context, as_json: Json = False) -> None:
 
 
 @models_app.command("import")
-def import_model(file: Snapshot, output: Output = None, check: Check = False, as_json: Json = False) -> None:
-    """Write the generator of a StyleGAN3 snapshot as safetensors, with a card. Nothing in the snapshot is run."""
+def import_model(file: Source, output: Output = None, check: Check = False, as_json: Json = False) -> None:
+    """Write a StyleGAN3 snapshot's generator, or the attention of InST's embeddings.pt, as safetensors with a card.
+
+    Which of them a file is, is found out by looking. Nothing in it is run.
+    """
     if check:
         _check(file, as_json)
         return
-    from tasks.weights.importing import import_snapshot
+    from tasks.weights.importing import import_weights
 
-    imported = import_snapshot(file, output)
-    generator = {"name": "stylegan3", "weights": str(imported.weights)}
-    data = {"weights": str(imported.weights), "card": str(imported.card), "generator": generator, **imported.facts}
+    imported = import_weights(file, output)
+    method, setting = _use(imported.kind, str(imported.weights))
+    data = {"weights": str(imported.weights), "card": str(imported.card), **setting, **imported.facts}
     lines = (
         f"{imported.weights}\t{imported.facts['tensors']} tensors, {imported.facts['bytes'] / 1e6:.1f} MB",
         f"{imported.card}\t{imported.facts['licence']}",
-        "For a job of mmist:",
-        f"generator: {{name: stylegan3, weights: {json.dumps(str(imported.weights), ensure_ascii=False)}}}",
+        f"For a job of {method}:",
+        *(f"{key}: {_as_flow(values, imported.weights)}" for key, values in setting.items()),
     )
     _print(data, as_json, "\n".join(lines))
 
 
+def _use(kind: str, weights: str) -> tuple[str, dict[str, dict[str, str]]]:
+    """The method that reads imported weights, and what its job says of them."""
+    if kind == "generator":
+        return "mmist", {"generator": {"name": "stylegan3", "weights": weights}}
+    model = "local-dir:FOLDER"  # which only the user knows
+    return "inst", {"method": {"name": "inst", "variant": "official", "attention": weights, "weights": model}}
+
+
+def _as_flow(values: dict[str, str], path: Path) -> str:
+    """YAML on one line; the path among the values is quoted, as it may have any characters."""
+    quoted = json.dumps(str(path), ensure_ascii=False)
+    return "{" + ", ".join(f"{key}: {quoted if value == str(path) else value}" for key, value in values.items()) + "}"
+
+
 def _check(file: Path, as_json: bool) -> None:
     """Print the globals of a file; exit code 2 where an import would refuse them, or anything else in it."""
-    from tasks.weights.snapshots import name_globals, read_generator
+    from tasks.weights import embeddings, snapshots
 
-    found = name_globals(file)
+    is_archive = embeddings.is_archive(file)
+    found = embeddings.name_globals(file) if is_archive else snapshots.name_globals(file)
     lines = [f"{name}\t{'allowed' if allowed else 'NOT ALLOWED'}" for name, allowed in found.items()]
     _print({"file": str(file), "globals": found}, as_json, "\n".join(lines))
     if not all(found.values()):
         raise typer.Exit(2)
-    read_generator(file)
+    read = embeddings.read_attention if is_archive else snapshots.read_generator
+    read(file)
 
 
 def _print(data: Any, as_json: bool, text: str) -> None:

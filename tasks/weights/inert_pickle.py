@@ -116,7 +116,7 @@ class _Machine:
         elif operation in OPERATIONS:
             OPERATIONS[operation](self, argument)
         else:
-            raise RefusalError(f"it has the operation {operation}, which no snapshot needs")
+            raise RefusalError(f"it has the operation {operation}, which no weights need")
 
     def take(self, count: int) -> tuple[Any, ...]:
         """The last values, in their order. Pops one by one: a slice would pass over a stack that is too short."""

@@ -16,6 +16,8 @@ from tasks.records import RequestError
 # What torch's weights-only reader raises on a hostile, a broken or an unrelated file.
 REFUSED = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 
+IMPORTED = {".pkl": "a training snapshot", ".pt": "InST's embeddings"}  # by how their authors name them
+
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Named tensors of a file, on the CPU; half precision becomes float32.
@@ -81,10 +83,10 @@ def _as_float32(tensor: Tensor) -> Tensor:
 
 
 def _refusal(path: Path) -> str:
-    if path.suffix == ".pkl":
+    if path.suffix in IMPORTED:
         return (
-            f"{path.name} is refused: if it is a training snapshot, run `atelier models import {path}` once and name "
-            "the file that it writes; nothing but named tensors is read of a pickle, and nothing is ever run."
+            f"{path.name} is refused: if it is {IMPORTED[path.suffix]}, run `atelier models import {path}` once and "
+            "name the file that it writes; nothing but named tensors is read of a pickle, and nothing is ever run."
         )
     return (
         f"{path.name} is refused: weights are read only from safetensors or from a torch file that holds "

@@ -12,7 +12,7 @@ from tasks.weights.inert_pickle import RefusalError
 
 
 @contextmanager
-def open_untrusted(path: Path, what: str, max_bytes: int) -> Iterator[BufferedReader]:
+def open_untrusted(path: Path, what: str, max_bytes: float) -> Iterator[BufferedReader]:
     """The file; a RefusalError while it is open becomes a RequestError. `what` says what should be there."""
     try:
         if not path.is_file():

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import yaml
 
+from tasks.methods.inst.settings import InversionSettings
 from tasks.weights.catalog import CHECKPOINTS, embedded_names
 from tests.pipelines.conftest import Atelier
+from tests.tasks.weights.embedding_files import write_embeddings
 from tests.tasks.weights.snapshot_files import write_snapshot
 
 # The command, and then on stderr whether torch came with it.
@@ -48,12 +50,29 @@ def test_a_snapshot_is_imported_without_torch_and_the_line_for_a_job_is_printed(
     assert Path(data["card"]).is_file()
 
 
+def test_embeddings_are_imported_by_the_same_command(atelier: Atelier, tmp_path: Path) -> None:
+    path, weights = write_embeddings(tmp_path / "an: artist.pt"), tmp_path / "an: artist.safetensors"
+    outcome = atelier("models", "import", path, code=WATCHED)
+    assert (outcome.code, outcome.stderr) == (0, "torch is loaded: False\n")
+    line = outcome.stdout.splitlines()[-1]
+    assert line.startswith("method: {name: inst, variant: official, attention: ")
+    read = InversionSettings(**yaml.safe_load(line)["method"])
+    assert (read.attention, read.weights) == (str(weights), "local-dir:FOLDER")
+    data = atelier("models", "import", path, "--json").data
+    assert data["method"]["attention"] == data["weights"] == str(weights)
+    assert (data["tensors"], data["width"]) == (12, 5)
+
+
 def test_a_check_lists_globals_and_writes_nothing(atelier: Atelier, tmp_path: Path) -> None:
     snapshot = write_snapshot(tmp_path / "a.pkl")
     outcome = atelier("models", "import", snapshot, "--check")
     assert (outcome.code, outcome.stderr) == (0, "")
     assert "collections.OrderedDict\tallowed" in outcome.stdout.splitlines()
     assert [path.name for path in tmp_path.iterdir()] == ["a.pkl"]
+    outcome = atelier("models", "import", write_embeddings(tmp_path / "a.pt"), "--check")
+    assert (outcome.code, outcome.stderr) == (0, "")
+    assert "ldm.modules.embedding_manager.Attentions\tallowed" in outcome.stdout.splitlines()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pkl", "a.pt"]
 
 
 def test_what_an_import_would_refuse_ends_a_check_with_code_2(atelier: Atelier, tmp_path: Path) -> None:
@@ -66,6 +85,10 @@ def test_what_an_import_would_refuse_ends_a_check_with_code_2(atelier: Atelier, 
     outcome = atelier("models", "import", other, "--check")
     assert outcome.code == 2
     assert "other.pkl is refused" in outcome.stderr
+    for content, why in (({"extra": os.system}, ""), ({"attention": None}, "it has no attention of InST's")):
+        outcome = atelier("models", "import", write_embeddings(tmp_path / "hostile.pt", **content), "--check")
+        assert outcome.code == 2
+        assert why in outcome.stderr
 
 
 def test_a_refused_snapshot_is_one_sentence_and_code_2(atelier: Atelier, tmp_path: Path) -> None:
