@@ -103,7 +103,7 @@ def test_a_run_stopped_in_either_stage_goes_on_as_if_it_never_had(
     train_autoencoder(with_steps(training, 2, 4), originals, drawn.renders, perceptual, stopped / AUTOENCODER)
     with pytest.raises(RequestError, match="autoencoder holds a checkpoint"):
         train_diffusion(training, stopped)
-    assert not (stopped / DENOISER).exists() or not list((stopped / DENOISER).iterdir())
+    assert not (stopped / DENOISER).exists()
     train_diffusion(with_steps(training, 4, 2), stopped, resume=True)
     monkeypatch.setattr(diffusion_latents, "encode", refuse)  # they are there from before
     resumed = train_diffusion(training, stopped, resume=True)
