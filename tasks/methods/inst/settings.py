@@ -149,7 +149,7 @@ class InversionSettings(SamplingSettings):
     embedding: str | None = Field(
         None,
         description="A word learned before, for styles of one painting: a weights reference to safetensors of one "
-        "tensor, as `atelier models import` or diffusers write them. Nothing is trained then.",
+        "tensor, as ours and diffusers' are. Nothing is trained then.",
     )
     attention: str | None = Field(
         None,

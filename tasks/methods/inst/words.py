@@ -32,6 +32,7 @@ from tasks.weights.references import resolve
 # The one tensor of an inverted painting, under a name that no tokenizer has: diffusers' `load_textual_inversion` takes
 # the stored file as it is.
 WORD = "<painting>"
+NO_WORD = "text"  # the tensor of a text, which is read as it is: a file without tensors is none
 
 
 class WordMethod(Painter):
@@ -42,7 +43,7 @@ class WordMethod(Painter):
         self.words = settings
 
     def invert(self, styles: Sequence[Style]) -> list[Representation]:
-        """Of each style, one reference alone: of a painting its word, KW, under WORD, and its tones; of a text none."""
+        """Of each style, one reference alone: a painting's word, KW, under WORD, and its tones; of a text NO_WORD."""
         paintings = {
             place: reference.image_CHW
             for place, style in enumerate(styles)
@@ -53,7 +54,7 @@ class WordMethod(Painter):
         return [
             _keep(learned[place], measure_tones(paintings[place], self.diffusion, self.words.size))
             if place in paintings
-            else Representation({}, {})
+            else Representation({NO_WORD: torch.zeros(1)})
             for place in range(len(styles))
         ]
 
