@@ -122,7 +122,8 @@ def represent_batch(pool: Pool, styles: Sequence[PlannedStyle]) -> RepresentWork
     """Compute and store what the store lacks of a batch of styles, with progress on stderr."""
     started = time.monotonic()
     with make_bar(len(styles), "style") as bar:
-        return RepresentWork(pool.represent(styles, bar.update), time.monotonic() - started)
+        computed = pool.represent(styles, bar.update, lambda told: bar.set_postfix_str("; ".join(told)))
+        return RepresentWork(computed, time.monotonic() - started)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="stylize a wave of plan {plan.seq}")

@@ -26,6 +26,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._entries: dict[int, JournalEntry] = {}
+        self._told: dict[int, str] = {}
 
     def note(self, slot: int, entry: JournalEntry) -> None:
         """Replace what the actor in a slot said before."""
@@ -34,6 +35,14 @@ class Journal:
     def entries(self) -> dict[int, JournalEntry]:
         """What the actor in each slot said last."""
         return self._entries
+
+    def tell(self, slot: int, text: str) -> None:
+        """What the actor in a slot is at, in words; empty where it is at nothing that takes long."""
+        self._told[slot] = text
+
+    def told(self) -> list[str]:
+        """What the actors are at."""
+        return [self._told[slot] for slot in sorted(self._told) if self._told[slot]]
 
 
 def open_journal() -> tuple[str, Any]:

@@ -23,8 +23,10 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 300.0
 MAX_REPRESENT_ATTEMPTS = 3
+TOLD_SECONDS = 15.0  # between two questions what actors are at while they represent
 
 OnProgress = Callable[[int], None]
+OnTold = Callable[[Sequence[str]], None]
 
 
 class Pool:
@@ -41,11 +43,17 @@ class Pool:
         for actor in [*self.actors, self._journal]:
             ray.kill(actor)
 
-    def represent(self, styles: Sequence[PlannedStyle], on_progress: OnProgress = lambda _: None) -> int:
+    def represent(
+        self,
+        styles: Sequence[PlannedStyle],
+        on_progress: OnProgress = lambda _: None,
+        on_told: OnTold = lambda _: None,
+    ) -> int:
         """Compute what the store lacks, spread over the actors; gives how many were computed.
 
-        `on_progress` is called with the number of styles that are done, whenever some are. A part whose process dies
-        is tried again: what it had published stays. Raises what `represent` raised.
+        `on_progress` is called with the number of styles that are done, whenever some are; `on_told` now and then with
+        what the actors say that they are at. A part whose process dies is tried again: what it had published stays.
+        Raises what `represent` raised.
         """
         parts = {slot: styles[slot :: len(self.actors)] for slot in range(len(self.actors))}
         left, computed = set(parts), 0
@@ -56,7 +64,7 @@ class Pool:
                 for few in split_together(parts[slot])
             }
             left = set()
-            for slot, done, made in _finished(calls):
+            for slot, done, made in _finished(calls, lambda: on_told(ray.get(self._journal.told.remote()))):
                 if made is None:
                     left.add(slot)
                 else:
@@ -162,11 +170,17 @@ def split_together(styles: Sequence[PlannedStyle]) -> Iterator[list[PlannedStyle
             yield group[start : start + method.represent_at_once]
 
 
-def _finished(calls: Mapping[Any, tuple[int, int]]) -> Iterator[tuple[int, int, int | None]]:
+def _finished(
+    calls: Mapping[Any, tuple[int, int]], while_waiting: Callable[[], None]
+) -> Iterator[tuple[int, int, int | None]]:
     """Slot and styles of each call, as they finish, and what it computed; None where its process died."""
     waiting = list(calls)
     while waiting:
-        (call, *_), waiting = ray.wait(waiting)
+        done, waiting = ray.wait(waiting, timeout=TOLD_SECONDS)
+        if not done:
+            while_waiting()
+            continue
+        (call,) = done
         slot, count = calls[call]
         try:
             yield slot, count, ray.get(call)

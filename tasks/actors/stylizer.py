@@ -15,6 +15,7 @@ from tasks.actors.loaded import Loaded
 from tasks.actors.orders import ActorSettings, ShardOrder
 from tasks.actors.shard import Note, rehearse_shard, stylize_shard
 from tasks.dataset.footer import ShardFooter
+from tasks.methods.bars import listening
 from tasks.styles import PlannedStyle
 
 
@@ -38,7 +39,10 @@ class Stylizer:
 
     def represent(self, styles: list[PlannedStyle]) -> int:
         """Compute what the store lacks of these styles; gives how many were computed here."""
-        return self._load().represent(styles)
+        with listening(self._tell):
+            computed = self._load().represent(styles)
+        self._tell("")
+        return computed
 
     def stylize(self, order: ShardOrder) -> ShardFooter:
         """Make and commit a shard; gives the footer that stands, without the failures that it carries."""
@@ -48,6 +52,9 @@ class Stylizer:
     def rehearse(self, order: ShardOrder) -> None:
         """Do the work and throw it away."""
         rehearse_shard(self._load(), order, self._note(order))
+
+    def _tell(self, text: str) -> None:
+        self._journal.tell.remote(self._slot, text)
 
     def _load(self) -> Loaded:
         if self._loaded is None:

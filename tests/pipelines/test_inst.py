@@ -22,14 +22,28 @@ pytestmark = [pytest.mark.ray, pytest.mark.prefect]
 def method(tmp_path: Path) -> dict[str, Any]:
     save_small_diffusion(tmp_path / "model")
     clip = f"local-dir:{save_small_clip(tmp_path / 'clip')}"
-    return {"name": "inst", "weights": "local-dir:model", "clip": clip, "updates": 2, "size": 64, "steps": 2}
+    return {
+        "name": "inst",
+        "weights": "local-dir:model",
+        "clip": clip,
+        "updates": 2,
+        "size": 64,
+        "steps": 2,
+        "strength": 0.5,
+    }
 
 
 def test_every_kind_of_style_in_one_dataset(atelier: Atelier, tmp_path: Path, method: dict[str, Any]) -> None:
     write_photographs(tmp_path / "photos", 2)
     bars, blots = (str(path) for path in sorted(write_style_pictures(tmp_path / "art").iterdir()))
     weights = save_small_adapter(tmp_path / "adapter", tmp_path / "model").model_dump()
-    adapter = {"name": "inst", "variant": "ip_adapter", "weights": method["weights"], "adapter": weights, "steps": 2}
+    adapter = {
+        "name": "inst",
+        "variant": "ip_adapter",
+        "weights": method["weights"],
+        "adapter": weights,
+        "strength": 0.5,
+    }
     styles: list[dict[str, Any]] = [
         {"name": "bars", "references": [{"image": bars}]},
         {"name": "blend", "references": [{"image": bars, "weight": 0.6}, {"image": blots, "weight": 0.4}]},
@@ -45,7 +59,7 @@ def test_every_kind_of_style_in_one_dataset(atelier: Atelier, tmp_path: Path, me
     assert (made.data["made"], made.data["failed"]) == (14, 0)
     assert atelier("verify", tmp_path / "out").code == 0
     rows = [row for path in (tmp_path / "out" / "data").glob("*") for row in pq.read_table(path).to_pylist()]
-    assert {(row["method"], row["strength"]) for row in rows} == {("inst", 0.7)}
+    assert {(row["method"], row["strength"]) for row in rows} == {("inst", 0.5)}
     assert all(row["clip_content"] is not None for row in rows)
     # Two paintings and one text, whatever they are mixed with, and by whatever prompt.
     assert len(list((tmp_path / "out" / "representations" / "inst-words").glob("*.safetensors"))) == 3

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import trange
 
 from tasks.losses.crops import draw_crops
+from tasks.methods.bars import Bar
 from tasks.methods.base import Content
 from tasks.methods.clipstyler.directions import Targets
 from tasks.methods.clipstyler.optimisation import Judge, Objective
@@ -41,7 +41,7 @@ def fit_network(seed: int, device: torch.device) -> dict[str, Tensor]:
     network = draw_networks([torch.Generator().manual_seed(seed)], device)
     optimiser = torch.optim.Adam([tensor.requires_grad_() for tensor in network.values()], lr=LEARNING_RATE)
     rng = np.random.default_rng(seed)
-    for step in trange(STEPS, desc="fitting a network to photographs", unit="step", mininterval=5):
+    for step in Bar(range(STEPS), desc="fitting a network to photographs"):
         crop_1CSS = draw_photographs(photographs, rng, 1, SIDE).to(device) / 255
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * (1 - step / STEPS)
@@ -65,7 +65,7 @@ def tune_network(
     optimiser = torch.optim.Adam(network.values(), lr=settings.learning_rate)
     rng, generator = np.random.default_rng(settings.seed), torch.Generator().manual_seed(settings.seed)
     count = -(-settings.crops // TUNING_BATCH)
-    for _ in trange(TUNING_STEPS, desc=f"tuning to {name[:40]}", unit="step", mininterval=5):
+    for _ in Bar(range(TUNING_STEPS), desc=f"tuning to {name[:40]}"):
         content = encode(draw_photographs(photographs, rng, TUNING_BATCH, TUNING_SIDE) / 255)
         objective = Objective(content, [targets] * TUNING_BATCH, judge, settings)
         networks = {key: tensor.expand(TUNING_BATCH, *tensor.shape) for key, tensor in network.items()}

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from tasks.encoders.clip import ClipEncoder
 from tasks.encoders.placement import autocast
@@ -19,6 +18,7 @@ from tasks.images.fitting import Pixels
 from tasks.losses.clip import embed_crops, embed_pixels, unit_directions
 from tasks.losses.crops import draw_crops
 from tasks.losses.perceptual import structure_losses, variation_norms
+from tasks.methods.bars import Bar
 from tasks.methods.base import Reference
 from tasks.methods.clipstyler.directions import Directions, Targets
 from tasks.methods.clipstyler.fast_backbones import Backbone
@@ -47,7 +47,7 @@ class Tuner:
         decoder = self.backbone.first_decoder().train()
         first_rate = self.settings.learning_rate
         optimiser = torch.optim.Adam(decoder.parameters(), lr=first_rate)
-        for step in tqdm(range(self.settings.steps), desc=f"tuning to {name}", unit="step", mininterval=5):
+        for step in Bar(range(self.settings.steps), desc=f"tuning to {name}"):
             for group in optimiser.param_groups:
                 group["lr"] = first_rate / (1 + RATE_DECAY * step)
             loss = self.loss(decoder, targets, step)

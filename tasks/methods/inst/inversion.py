@@ -13,17 +13,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
 
 import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from tasks.encoders.clip import ClipEncoder
 from tasks.encoders.diffusion.backbone import Diffusion
 from tasks.encoders.diffusion.prompts import MARK, encode_prompts
+from tasks.methods.bars import Bar
 from tasks.methods.inst.attention import OfficialAttention, PatchAttention, StyleAttention, set_generator
 from tasks.methods.inst.checkpoints import Checkpoints
 from tasks.methods.inst.draws import make_seed
@@ -75,9 +74,7 @@ class Inverter:
     def learn(self, pictures: Sequence[Tensor], name: str = "paintings") -> list[Word]:
         """A word for each picture, 3HW in [0, 1]. Progress goes to stderr."""
         words: list[Word] = []
-        with tqdm(
-            total=self.settings.updates * len(pictures), desc=f"learning {name}", unit="step", mininterval=5
-        ) as bar:
+        with Bar(total=self.settings.updates * len(pictures), desc=f"learning {name}") as bar:
             for start in range(0, len(pictures), self._at_once):
                 lessons = [self._begin(picture_3HW) for picture_3HW in pictures[start : start + self._at_once]]
                 self._teach(lessons, bar)
@@ -150,7 +147,7 @@ class Inverter:
             pooled, tokens = painting.pooled_2D.shape[-1], painting.tokens_2TE.shape[-1]
             return PatchAttention(pooled, tokens, width, settings.layers, settings.dropout)
 
-    def _teach(self, lessons: Sequence[Lesson], bar: tqdm[NoReturn]) -> None:
+    def _teach(self, lessons: Sequence[Lesson], bar: Bar) -> None:
         """All lessons to their end, those together that are at the same step."""
         for lesson in lessons:
             bar.update(lesson.updates)

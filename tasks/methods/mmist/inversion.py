@@ -12,16 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from tasks.encoders.clip import ClipEncoder
 from tasks.encoders.placement import autocast
 from tasks.losses.clip import embed_crops, embed_pixels, unit_directions
 from tasks.losses.crops import Crops, draw_crops
+from tasks.methods.bars import Bar
 from tasks.methods.mmist.generators import Drawn, PictureGenerator
 from tasks.methods.mmist.goals import Contents, Goal, make_seed
 from tasks.methods.mmist.settings import MmistSettings
@@ -95,7 +94,7 @@ class Inverter:
     def invert(self, goals: Sequence[Goal], name: str = "pictures") -> list[Found]:
         """A picture for each goal. Progress goes to stderr."""
         first, found = self.choose_first(goals), list[Found]()
-        with tqdm(total=self.settings.steps * len(goals), desc=f"inverting {name}", unit="step", mininterval=5) as bar:
+        with Bar(total=self.settings.steps * len(goals), desc=f"inverting {name}") as bar:
             for start in range(0, len(goals), self.at_once):
                 rows = slice(start, start + self.at_once)
                 last = self._finish(goals[rows], first.rows(rows), bar)
@@ -209,7 +208,7 @@ class Inverter:
         most = GPU_PIXELS_AT_ONCE if self.device.type == "cuda" else CPU_PIXELS_AT_ONCE
         return max(1, most // self.generator.side**2)
 
-    def _finish(self, goals: Sequence[Goal], first: First, bar: tqdm[NoReturn]) -> Step:
+    def _finish(self, goals: Sequence[Goal], first: First, bar: Bar) -> Step:
         """The last step of some goals, as one program."""
         steps = self.optimise(goals, first, self.draw_trials(goals))
         step = next(steps)

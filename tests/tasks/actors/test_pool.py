@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -108,6 +109,18 @@ def test_representations_are_spread_and_computed_once(pool: Pool, styles: tuple[
     done: list[int] = []
     assert pool.represent(styles, done.append) == len(styles) == sum(done)
     assert pool.represent(styles) == 0
+
+
+def test_what_actors_are_at_is_told_while_they_represent(
+    pool: Pool, styles: tuple[PlannedStyle, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.actors.pool.TOLD_SECONDS", 0.05)
+    method = FastSettings(mode="fast", steps=40, batch=1, views=1, crop_size=64)
+    slow = styles[0].model_copy(update={"name": "slow", "method": method, "representation": "0" * 32})
+    told: list[str] = []
+    pool.represent([slow], on_told=told.extend)
+    assert any(re.fullmatch(r"tuning to a picture: \d+ of 40", line) for line in told), told
+    assert ray.get(pool._journal.told.remote()) == []
 
 
 def test_styles_that_share_no_work_are_told_of_one_by_one() -> None:
