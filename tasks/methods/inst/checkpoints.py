@@ -27,7 +27,7 @@ class Checkpoints:
 
     def keep(self, lesson: Lesson) -> None:
         """Write where a lesson is, over what was written of it. Raises RequestError where the store fails."""
-        if self.folder is None:
+        if self.folder is None or lesson.updates == 0:
             return
         facts = json.dumps({"updates": lesson.updates, "losses": lesson.losses})
         data = save({name: tensor.contiguous() for name, tensor in _tensors(lesson).items()}, {"lesson": facts})
@@ -53,11 +53,6 @@ class Checkpoints:
                 f"The checkpoint {_name(lesson)} in {self.folder.uri} is damaged: delete it, and training starts anew."
             ) from error
         lesson.updates, lesson.losses = int(facts["updates"]), [float(loss) for loss in facts["losses"]]
-
-    def forget(self, lesson: Lesson) -> None:
-        """Delete what was kept of a lesson that is over."""
-        if self.folder is not None:
-            self.folder.delete(_name(lesson))
 
 
 def _name(lesson: Lesson) -> str:

@@ -105,9 +105,8 @@ class Inverter:
         times_P = torch.cat([torch.randint(self.times, (self.settings.batch,), generator=draw) for draw in draws])
         sampling, added = torch.cat(noises, 1).to(means.device)
         latents = self.diffusion.vae.config.scaling_factor * (means + deviations * sampling)
-        return (
-            prediction_errors(self.diffusion, latents, added, times_P, self._tell(words)).view(len(lessons), -1).mean(1)
-        )
+        errors_P = prediction_errors(self.diffusion, latents, added, times_P, self._tell(words))
+        return errors_P.view(len(lessons), -1).mean(1)
 
     def _tell(self, words: Sequence[Tensor]) -> Tensor:
         """Conditions_PTW of words alone: the only caption that InST trains with."""
@@ -176,17 +175,15 @@ class Inverter:
     @torch.no_grad()
     def _look(self, lessons: Sequence[Lesson]) -> None:
         """The loss of each on noises and times that are the same at every look."""
-        draw = torch.Generator().manual_seed(make_seed(self.settings.seed, 0, 1))
         times_P = ((torch.arange(PROBES) + 0.5) * self.times / PROBES).long()
         for lesson in lessons:
             mean_PChw = lesson.painting.mean_2Chw[:1].expand(PROBES, -1, -1, -1)
-            noise_PChw = torch.randn(mean_PChw.shape, generator=draw.manual_seed(draw.initial_seed()))
+            draw = torch.Generator().manual_seed(make_seed(self.settings.seed, 0, 1))
+            noise_PChw = torch.randn(mean_PChw.shape, generator=draw).to(mean_PChw.device)
             latents_PChw = self.diffusion.vae.config.scaling_factor * mean_PChw
             conditions_PTW = self._tell([lesson.word()] * PROBES)
-            errors = prediction_errors(
-                self.diffusion, latents_PChw, noise_PChw.to(mean_PChw.device), times_P, conditions_PTW
-            )
-            lesson.losses.append(float(errors.mean()))
+            errors_P = prediction_errors(self.diffusion, latents_PChw, noise_PChw, times_P, conditions_PTW)
+            lesson.losses.append(float(errors_P.mean()))
 
     def _is_over(self, lesson: Lesson) -> bool:
         patience, losses = self.settings.patience, lesson.losses
@@ -194,8 +191,9 @@ class Inverter:
         return lesson.updates >= self.settings.updates or stale
 
     def _finish(self, lesson: Lesson) -> Word:
+        """The word. It is stored by others, so that the last checkpoint stays, should they not come to it."""
+        self.checkpoints.keep(lesson)
         self._look([lesson])
-        self.checkpoints.forget(lesson)
         return Word(lesson.word().float().cpu(), lesson.losses, lesson.updates)
 
     @property

@@ -174,7 +174,8 @@ class InversionSettings(SamplingSettings):
     )
     checkpoints: str | None = Field(
         None,
-        description="A folder where training is kept every 500 steps, to go on after a death; any fsspec URI.",
+        description="A folder where training is kept every 500 steps, to go on after a death; any fsspec URI. When all "
+        "is made it may be deleted.",
     )
 
     @model_validator(mode="after")
