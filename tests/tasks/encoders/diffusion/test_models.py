@@ -114,3 +114,17 @@ class TestRefused:
     def test_references_that_name_nothing(self, reference: str, says: str) -> None:
         with pytest.raises(RequestError, match=says):
             find_diffusion(reference)
+
+
+def test_a_snapshot_of_the_hub_that_is_cached_needs_no_network(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = "133a221b8aa7292a167afc5127cb63fb5005638b"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    reference = f"hf:someone/diffusion@{revision}"
+    with pytest.raises(RequestError, match="neither cached nor to be fetched"):
+        find_diffusion(reference)
+    shutil.copytree(model, tmp_path / "models--someone--diffusion" / "snapshots" / revision)
+    found = find_diffusion(reference)
+    assert (found.name, found.digest()) == (reference, find_diffusion(f"local-dir:{model}").digest())
