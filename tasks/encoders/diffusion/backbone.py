@@ -61,6 +61,17 @@ class Diffusion:
         return self.scale * int(2 ** (len(self.unet.config.block_out_channels) - 1))
 
 
+def fit_pixels(memory: int, bytes_a_pixel: int) -> int:
+    """Pixels of pictures that half of so much memory holds; the other half is for weights, the VAE, and CLIP."""
+    return max(1, memory // 2 // bytes_a_pixel)
+
+
+def find_memory(device: torch.device) -> int:
+    """Bytes of a GPU that are this process's share."""
+    total = torch.cuda.get_device_properties(device).total_memory
+    return int(total * torch.cuda.get_per_process_memory_fraction(device))
+
+
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Of the networks' weights and arithmetic; auto: bfloat16 on a GPU, float32 on a CPU."""
     if precision == "auto":

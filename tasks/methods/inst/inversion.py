@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tasks.encoders.clip import ClipEncoder
-from tasks.encoders.diffusion.backbone import Diffusion
+from tasks.encoders.diffusion.backbone import Diffusion, find_memory, fit_pixels
 from tasks.encoders.diffusion.prompts import MARK, encode_prompts
 from tasks.methods.bars import Bar
 from tasks.methods.inst.attention import OfficialAttention, PatchAttention, StyleAttention, set_generator
@@ -32,8 +32,9 @@ from tasks.records import RequestError
 
 LOOK_EVERY, PROBES = 100, 8  # steps between looks at the loss; the times, evenly spread, that a look takes it at
 KEEP_EVERY = 500  # steps between checkpoints (main.py)
-# Of latents that learn at once, in pixels of their paintings: with gradients a U-Net keeps about 5 GB of 512x512.
-GPU_PIXELS, CPU_PIXELS = 8 * 512 * 512, 4 * 64 * 64
+# Of latents that learn at once, in pixels of their paintings: on a GPU by its memory, at four gigabytes for 512x512,
+# of which a U-Net keeps what its gradients need; reckoned.
+GPU_BYTES_A_PIXEL, CPU_PIXELS = 16384, 4 * 64 * 64
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,8 @@ class Inverter:
     def _at_once(self) -> int:
         if self.settings.paintings_at_once != "auto":
             return self.settings.paintings_at_once
-        most = GPU_PIXELS if self.diffusion.device.type == "cuda" else CPU_PIXELS
+        device = self.diffusion.device
+        most = fit_pixels(find_memory(device), GPU_BYTES_A_PIXEL) if device.type == "cuda" else CPU_PIXELS
         return max(1, most // (self.settings.size**2 * self.settings.batch))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tasks.encoders.diffusion.backbone import Diffusion
+from tasks.encoders.diffusion.backbone import Diffusion, find_memory, fit_pixels
 from tasks.images.padding import crop_back, pad_to_stride, padded_side
 from tasks.methods.base import Content, Pairs, Representation
 from tasks.methods.inst.colors import set_colors
@@ -24,8 +24,9 @@ from tasks.methods.inst.settings import SamplingSettings
 from tasks.methods.inst.tones import Tones
 from tasks.methods.regions import find_counting
 
-# Latents at once, in pixels of their pictures; guidance doubles them.
-GPU_PIXELS, CPU_PIXELS = 16 * 512 * 512, 512 * 512
+# Latents at once, in pixels of their pictures: on a GPU by its memory, at a gigabyte for 512x512 with guidance, which
+# is reckoned; where that is too little, the actor halves its batches.
+GPU_BYTES_A_PIXEL, CPU_PIXELS = 4096, 512 * 512
 END = 0  # after a prompt's letters, where others of its batch are longer
 
 
@@ -125,7 +126,9 @@ class Painter(ABC):
     def _at_once(self, pixels: int) -> int:
         if self.settings.pairs_at_once != "auto":
             return self.settings.pairs_at_once
-        return max(1, (GPU_PIXELS if self.diffusion.device.type == "cuda" else CPU_PIXELS) // pixels)
+        device = self.diffusion.device
+        on_gpu = device.type == "cuda"
+        return max(1, (fit_pixels(find_memory(device), GPU_BYTES_A_PIXEL) if on_gpu else CPU_PIXELS) // pixels)
 
 
 def join_apart(mixed: Representation, apart: Sequence[Representation]) -> Representation:

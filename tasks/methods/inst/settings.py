@@ -60,7 +60,7 @@ class SamplingSettings(Settings):
     )
     sampler: Literal["ddim", "dpm", "lcm"] = Field(
         "ddim",
-        description="ddim: as published. dpm: DPM-Solver++, as good in 15 to 20 steps. lcm: 2 to 8 steps, of models "
+        description="ddim: as published. dpm: DPM-Solver++, made for 15 to 20 steps. lcm: 2 to 8 steps, of models "
         "distilled for it, with guidance of 1 to 2.",
     )
     stochastic_inversion: bool = Field(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasks.encoders.diffusion.backbone import open_diffusion
+from tasks.encoders.diffusion.backbone import fit_pixels, open_diffusion
 from tasks.encoders.diffusion.models import find_diffusion, resolve_folder
 from tasks.records import RequestError
 from tests.tasks.encoders.diffusion.small_diffusion import save_small_diffusion
@@ -41,6 +41,12 @@ def test_a_model_is_opened_once(model: Path) -> None:
     assert open_diffusion(f"local-dir:{model}", CPU, "bfloat16") is not opened
     assert (opened.width, opened.scale, opened.stride) == (32, 8, 16)
     assert not any(parameter.requires_grad for parameter in opened.unet.parameters())
+
+
+def test_pictures_at_once_go_with_memory() -> None:
+    assert fit_pixels(80 * 2**30, 4096) == 40 * 512 * 512
+    assert fit_pixels(2**20, 4096) == 128
+    assert fit_pixels(0, 4096) == 1
 
 
 def test_the_digest_is_of_what_changes_pictures(model: Path, copy: Path) -> None:
