@@ -16,6 +16,7 @@ from safetensors.torch import load, save
 from tasks.methods.base import Representation
 from tasks.records import RequestError
 from tasks.storage import Folder, storage_errors
+from tasks.weights.loading import read_metadata
 
 # A lease that was not renewed for this long belongs to a process that died.
 LEASE_SECONDS = 60.0
@@ -130,8 +131,7 @@ class RepresentationStore:
                 f"{self.folder.uri}/{name} is damaged or no representation ({error}): "
                 "delete it, and it is computed again."
             ) from error
-        size = int.from_bytes(data[:8], "little")
-        return Representation(tensors, json.loads(data[8 : 8 + size]).get("__metadata__") or {})
+        return Representation(tensors, read_metadata(data))
 
 
 def _name(method: str, key: str) -> str:

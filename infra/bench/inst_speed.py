@@ -22,7 +22,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionImg2ImgPipeli
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from tasks.encoders.clip import open_clip_model
 from tasks.encoders.diffusion.backbone import open_diffusion
@@ -31,6 +31,7 @@ from tasks.methods.inst.inversion import Inverter
 from tasks.methods.inst.paintings import read_painting
 from tasks.methods.inst.settings import InversionSettings
 from tasks.methods.inst.words import WordMethod
+from tasks.training.diffusion_text import make_tokenizer
 
 SCHEDULER = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
 BLOCKS = {
@@ -173,7 +174,7 @@ def save_models(shape: str, folder: Path) -> None:
         up_block_types=("UpDecoderBlock2D",) * count,
         sample_size=chosen["side"],
     )
-    tokenizer = make_tokenizer(folder / "letters")
+    tokenizer = make_tokenizer(77)
     text = CLIPTextModel(CLIPTextConfig(**chosen["text"], vocab_size=49408, eos_token_id=tokenizer.eos_token_id))
     StableDiffusionImg2ImgPipeline(
         vae=vae,
@@ -191,16 +192,6 @@ def save_models(shape: str, folder: Path) -> None:
     save_file(model.state_dict(), folder / "clip" / "open_clip_model.safetensors")
     text_config = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess})
     (folder / "clip" / "open_clip_config.json").write_text(text_config)
-
-
-def make_tokenizer(folder: Path) -> CLIPTokenizer:
-    """CLIP's, of single letters: which tokens there are changes no speed."""
-    folder.mkdir()
-    letters = [chr(code) for code in range(33, 127)]
-    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,13 @@ class Settings(BaseModel):
         return self.model_dump(mode="json", include=set(names))
 
 
+def check_given(values: Any, field: str, how_to_get: str) -> Any:
+    """Settings before they are checked. Raises ValueError, how to get what a field has to name, where it names none."""
+    if isinstance(values, dict) and not values.get(field):
+        raise ValueError(how_to_get)
+    return values
+
+
 def fill_for_embedded(values: Any, defaults: Mapping[str, Any]) -> Any:
     """Settings before they are checked, with other defaults where `clip` is an embedded one, or not named."""
     embedded = isinstance(values, dict) and str(values.get("clip", "embedded:")).startswith("embedded:")

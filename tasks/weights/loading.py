@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,12 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, Mapping) or not all(_is_named_tensor(*item) for item in tensors.items()):
         raise RequestError(_refusal(path))
     return {name: _as_float32(tensor.detach()) for name, tensor in tensors.items()}
+
+
+def read_metadata(data: bytes) -> dict[str, str]:
+    """Metadata of a safetensors file's bytes, which `safetensors.torch.load` has accepted."""
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]).get("__metadata__") or {}
 
 
 def layout_of(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:

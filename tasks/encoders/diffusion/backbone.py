@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging
 
 from tasks.encoders.diffusion.models import DiffusionModel, find_diffusion
 from tasks.records import RequestError
+from tasks.storage import shorten_error
 
 # What reading a folder that is no whole model raises, of diffusers, transformers, tokenizers and safetensors.
 OPEN_ERRORS = (RuntimeError, OSError, ValueError, LookupError, TypeError, AttributeError)
@@ -55,6 +57,11 @@ class Diffusion:
         """Pixels to a latent, along a side: 8 in Stable Diffusion."""
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
+    @cached_property
+    def noising(self) -> Any:
+        """What adds noise, as the model was trained with it."""
+        return DDPMScheduler.from_config(self.scheduler)
+
     @property
     def stride(self) -> int:
         """Pixels to a place at the U-Net's deepest level, along a side: 64 in Stable Diffusion."""
@@ -91,7 +98,7 @@ def open_diffusion(reference: str, device: torch.device, precision: str = "auto"
         try:
             model = _opened[key] = _open(found, device, dtype)
         except OPEN_ERRORS as error:
-            reason = str(error).strip().split("\n")[0][:200]
+            reason = shorten_error(error)
             raise RequestError(f"{reference} cannot be opened as a diffusion model: {reason}") from error
     return model
 

@@ -23,15 +23,15 @@ from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from tasks.encoders.diffusion.backbone import OPEN_ERRORS, Diffusion
-from tasks.encoders.diffusion.prompts import encode_prompts
 from tasks.images.padding import to_pixels
 from tasks.methods.base import Representation, Style
 from tasks.methods.inst.painter import Painter, join_apart
 from tasks.methods.inst.sampling import Conditions
 from tasks.methods.inst.settings import AdapterSettings
 from tasks.methods.inst.spoken import speak, split_references, tell
-from tasks.methods.inst.tones import Tones, keep_tones, measure_tones, mix_tones, read_tones
+from tasks.methods.inst.tones import keep_tones, measure_tones, mix_tones
 from tasks.records import RequestError
+from tasks.storage import shorten_error
 from tasks.weights.loading import load_tensors
 from tasks.weights.references import resolve
 
@@ -59,14 +59,6 @@ class AdapterMethod(Painter):
         images = torch.cat([torch.zeros_like(images_P1D), images_P1D])
         return Conditions(wanted_PTW, self._unwanted_1TW.expand_as(wanted_PTW), images)
 
-    def tones(self, rep: Representation) -> Tones | None:
-        """Means of the paintings' tones, by weight."""
-        return read_tones(rep.metadata)
-
-    @cached_property
-    def _unwanted_1TW(self) -> Tensor:
-        return encode_prompts(self.diffusion, [self.adapter.negative_prompt], [None])
-
     @cached_property
     def _tower(self) -> tuple[CLIPVisionModelWithProjection, CLIPImageProcessor]:
         """Opened where there is a painting to read."""
@@ -76,7 +68,7 @@ class AdapterMethod(Painter):
                 folder, local_files_only=True, use_safetensors=True, dtype=self.diffusion.dtype
             )
         except OPEN_ERRORS as error:
-            raise RequestError(f"{folder} is no image tower of an IP-Adapter: {str(error).splitlines()[0]}") from error
+            raise RequestError(f"{folder} is no image tower of an IP-Adapter: {shorten_error(error)}") from error
         side: Any = tower.config.image_size
         prepare = CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
         return tower.eval().requires_grad_(False).to(self.diffusion.device), prepare
@@ -94,7 +86,7 @@ class AdapterMethod(Painter):
         try:
             pipe.load_ip_adapter(state, subfolder="", weight_name="", image_encoder_folder=None)
         except OPEN_ERRORS as error:
-            reason = str(error).strip().splitlines()[0][:200]
+            reason = shorten_error(error)
             raise RequestError(f"The IP-Adapter does not fit {self.adapter.weights}: {reason}") from error
         unet: Any = self.diffusion.unet
         unet.encoder_hid_proj.to(self.diffusion.device, self.diffusion.dtype)
@@ -129,12 +121,12 @@ class AdapterMethod(Painter):
         if style.composite:
             mixed = self._represent(replace(style, composite=False))
             return join_apart(mixed, [self._represent(one) for one in style.parts()])
-        paintings, texts = split_references(style, [Representation({}) for _ in style.references])
+        paintings, texts = split_references(style)
         metadata = {"texts": json.dumps(texts)}
         if not paintings:
             return Representation({"image": torch.zeros(self._size), "weight": torch.zeros(1)}, metadata)
         pictures = [one.image_CHW for one in style.references if one.image_CHW is not None]
-        weights_R = torch.tensor([weight for weight, _ in paintings])
+        weights_R = torch.tensor(list(paintings.values()))
         images_RD = torch.stack([self._see(picture_3HW) for picture_3HW in pictures])
         tones = [measure_tones(picture_3HW, self.diffusion, SIZE) for picture_3HW in pictures]
         tensors = {"image": weights_R @ images_RD, "weight": weights_R.sum()[None]}

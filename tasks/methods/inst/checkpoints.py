@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tasks.records import RequestError
 from tasks.storage import Folder, shorten_error, storage_errors
+from tasks.weights.loading import read_metadata
 
 if TYPE_CHECKING:
     from tasks.methods.inst.inversion import Lesson
@@ -45,7 +46,7 @@ class Checkpoints:
         if data is None:
             return
         try:
-            tensors, facts = load(data), _read_facts(data)
+            tensors, facts = load(data), json.loads(read_metadata(data)["lesson"])
             _fill(lesson, tensors)
         except (SafetensorError, LookupError, ValueError, RuntimeError) as error:
             assert self.folder is not None
@@ -78,9 +79,3 @@ def _fill(lesson: Lesson, tensors: dict[str, Tensor]) -> None:
         lesson.optimiser.state[parameter] = {
             moment: tensor if moment == "step" else tensor.to(parameter.device) for moment, tensor in state.items()
         }
-
-
-def _read_facts(data: bytes) -> dict[str, Any]:
-    length = int.from_bytes(data[:8], "little")
-    facts: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["lesson"])
-    return facts

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from diffusers import DDPMScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,9 +24,9 @@ from tasks.encoders.diffusion.prompts import MARK, encode_prompts
 from tasks.methods.bars import Bar
 from tasks.methods.inst.attention import OfficialAttention, PatchAttention, StyleAttention, set_generator
 from tasks.methods.inst.checkpoints import Checkpoints
-from tasks.methods.inst.draws import make_seed
 from tasks.methods.inst.paintings import Painting, read_painting, stack
 from tasks.methods.inst.settings import InversionSettings
+from tasks.methods.seeds import make_seed
 from tasks.records import RequestError
 
 LOOK_EVERY, PROBES = 100, 8  # steps between looks at the loss; the times, evenly spread, that a look takes it at
@@ -69,7 +68,7 @@ class Inverter:
 
     def __init__(self, diffusion: Diffusion, encoder: ClipEncoder, settings: InversionSettings) -> None:
         self.diffusion, self.encoder, self.settings = diffusion, encoder, settings
-        self.times = DDPMScheduler.from_config(diffusion.scheduler).config.num_train_timesteps
+        self.times = diffusion.noising.config.num_train_timesteps
         self.checkpoints = Checkpoints(settings.checkpoints)
 
     def learn(self, pictures: Sequence[Tensor], name: str = "paintings") -> list[Word]:
@@ -211,7 +210,6 @@ def prediction_errors(
 ) -> Tensor:
     """Mean squared errors, P, of the noise that the U-Net sees in noisy latents under those conditions (equation 2)."""
     times_P = times_P.to(latents_PChw.device)
-    noising = DDPMScheduler.from_config(diffusion.scheduler)
-    noisy_PChw = noising.add_noise(latents_PChw, noise_PChw, times_P).to(diffusion.dtype)
+    noisy_PChw = diffusion.noising.add_noise(latents_PChw, noise_PChw, times_P).to(diffusion.dtype)
     seen_PChw = diffusion.unet(noisy_PChw, times_P, conditions_PTW, return_dict=False)[0]
     return F.mse_loss(seen_PChw.float(), noise_PChw, reduction="none").mean((1, 2, 3))

@@ -8,11 +8,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from tasks.encoders.diffusion.backbone import Diffusion, find_memory, fit_pixels
+from tasks.encoders.diffusion.prompts import encode_prompts
 from tasks.images.padding import crop_back, pad_to_stride, padded_side
 from tasks.methods.base import Content, Pairs, Representation
 from tasks.methods.inst.colors import set_colors
@@ -21,7 +23,7 @@ from tasks.methods.inst.latents import decode_latents, encode_pictures, is_tiled
 from tasks.methods.inst.safety import open_checker, withhold
 from tasks.methods.inst.sampling import Conditions, Sampler
 from tasks.methods.inst.settings import SamplingSettings
-from tasks.methods.inst.tones import Tones
+from tasks.methods.inst.tones import Tones, read_tones
 from tasks.methods.regions import find_counting
 
 # Latents at once, in pixels of their pictures: on a GPU by its memory, at a gigabyte for 512x512 with guidance, which
@@ -52,9 +54,9 @@ class Painter(ABC):
     def conditions(self, reps: Sequence[Representation], prompts: Sequence[str | None]) -> Conditions:
         """What the U-Net is told of each output: of its style, and of its content where that is a prompt."""
 
-    @abstractmethod
     def tones(self, rep: Representation) -> Tones | None:
         """The tones of a style's paintings, by weight; None where it has none."""
+        return read_tones(rep.metadata)
 
     def encode(self, images_NCHW: Tensor) -> Content:
         """Means and deviations of the contents' latents, NChw each; which of them is drawn is up to a pair's seed."""
@@ -119,6 +121,10 @@ class Painter(ABC):
         tones = map(self.tones, reps)
         pairs = zip(images_PCHW, tones, strict=True)
         return torch.stack([one if tone is None else set_colors(one, *tone.colors_23) for one, tone in pairs])
+
+    @cached_property
+    def _unwanted_1TW(self) -> Tensor:
+        return encode_prompts(self.diffusion, [self.settings.negative_prompt], [None])
 
     def _is_tiled(self, shape: Sequence[int]) -> bool:
         return is_tiled(self.settings.tiling, shape[-2], shape[-1])

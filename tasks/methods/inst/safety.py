@@ -16,6 +16,7 @@ from tasks.images.padding import to_pixels
 from tasks.methods.base import WITHHELD
 from tasks.methods.inst.settings import SamplingSettings
 from tasks.records import RequestError
+from tasks.storage import shorten_error
 
 Checker = Callable[[Tensor], list[bool]]
 
@@ -34,7 +35,9 @@ def open_checker(settings: SamplingSettings, diffusion: Diffusion) -> Checker | 
         )
         prepare = CLIPImageProcessor.from_pretrained(folder / "feature_extractor", local_files_only=True)
     except OPEN_ERRORS as error:
-        raise RequestError(f"The safety checker of {settings.weights} cannot be opened: {error}") from error
+        raise RequestError(
+            f"The safety checker of {settings.weights} cannot be opened: {shorten_error(error)}"
+        ) from error
     network = network.eval().requires_grad_(False).to(diffusion.device)
 
     def check(images_PCHW: Tensor) -> list[bool]:

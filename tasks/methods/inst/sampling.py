@@ -35,11 +35,6 @@ class Conditions:
     unwanted_PTW: Tensor
     images: Tensor | None = None
 
-    def rows(self, rows: slice) -> Conditions:
-        """Those of some outputs."""
-        images = None if self.images is None else torch.cat([half[rows] for half in self.images.chunk(2)])
-        return Conditions(self.wanted_PTW[rows], self.unwanted_PTW[rows], images)
-
 
 class Sampler:
     """One way through the noise: a scheduler of its own, so that calls do not meet."""

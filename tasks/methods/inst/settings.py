@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 
 from tasks.encoders.clip_models import find_model, resolve_path
 from tasks.encoders.diffusion.models import find_diffusion, resolve_folder
-from tasks.methods.base_settings import Settings
+from tasks.methods.base_settings import Settings, check_given
 from tasks.methods.picture_settings import resolve_weights
 from tasks.records import RequestError
 from tasks.weights.references import digest
@@ -90,9 +90,7 @@ class SamplingSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _has_weights(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("weights"):
-            raise ValueError(HOW_TO_GET)
-        return values
+        return check_given(values, "weights", HOW_TO_GET)
 
     @field_validator("prompt")
     @classmethod
@@ -241,9 +239,7 @@ class AdapterSettings(SamplingSettings):
     @model_validator(mode="before")
     @classmethod
     def _has_adapter(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("adapter"):
-            raise ValueError(HOW_TO_GET_ADAPTER)
-        return values
+        return check_given(values, "adapter", HOW_TO_GET_ADAPTER)
 
     def weight_references(self) -> dict[str, str]:
         return super().weight_references() | {"adapter": self.adapter.weights}

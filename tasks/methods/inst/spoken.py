@@ -12,18 +12,17 @@ from torch import Tensor
 
 from tasks.encoders.diffusion.backbone import Diffusion
 from tasks.encoders.diffusion.prompts import MARK, encode_prompts
-from tasks.methods.base import Representation, Style
+from tasks.methods.base import Style
 
 IN_THE_STYLE = f"{{}} in the style of {MARK}"  # of a content that is a prompt without a mark
 Spoken = tuple[float, str]  # a weight, and a prompt
-Painted = list[tuple[float, Representation]]  # a weight, and what was made of one painting
 
 
-def split_references(style: Style, parts: Sequence[Representation]) -> tuple[Painted, list[Spoken]]:
-    """The paintings of a style and its texts, with weights that sum to 1 over both."""
-    columns = list(zip(style.references, style.weights(), parts, strict=True))
-    paintings = [(weight, part) for reference, weight, part in columns if reference.text is None]
-    return paintings, [(weight, reference.text) for reference, weight, _ in columns if reference.text is not None]
+def split_references(style: Style) -> tuple[dict[int, float], list[Spoken]]:
+    """Weights of a style's paintings, by their places among its references, and its texts; all sum to 1."""
+    columns = list(zip(style.references, style.weights(), strict=True))
+    paintings = {place: weight for place, (reference, weight) in enumerate(columns) if reference.text is None}
+    return paintings, [(weight, reference.text) for reference, weight in columns if reference.text is not None]
 
 
 def speak(painted: float, texts: Sequence[Spoken], own: str, prompt: str | None) -> list[Spoken]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tasks.encoders.clip import open_clip_model
 from tasks.encoders.diffusion.backbone import Diffusion
-from tasks.encoders.diffusion.prompts import MARK, encode_prompts
+from tasks.encoders.diffusion.prompts import MARK
 from tasks.methods.base import Representation, Style
 from tasks.methods.inst.attention import OfficialAttention
 from tasks.methods.inst.inversion import Inverter, Word
@@ -77,10 +77,6 @@ class WordMethod(Painter):
         wanted_PTW = torch.stack([told[key] for key in zip(map(id, reps), prompts, strict=True)])
         return Conditions(wanted_PTW, self._unwanted_1TW.expand_as(wanted_PTW))
 
-    def tones(self, rep: Representation) -> Tones | None:
-        """Means of the paintings' tones, by weight."""
-        return read_tones(rep.metadata)
-
     @cached_property
     def _inverter(self) -> Inverter:
         """Opened where there is something to learn."""
@@ -91,10 +87,6 @@ class WordMethod(Painter):
         """The authors', learned before."""
         assert self.words.attention is not None
         return read_attention(self.words.attention, self.diffusion.width).to(self.diffusion.device)
-
-    @cached_property
-    def _unwanted_1TW(self) -> Tensor:
-        return encode_prompts(self.diffusion, [self.words.negative_prompt], [None])
 
     def _learn(self, pictures: Sequence[Tensor], styles: Sequence[Style]) -> list[Word]:
         if self.words.attention is not None:
@@ -108,16 +100,16 @@ class WordMethod(Painter):
             alone = zip(style.parts(), parts, strict=True)
             mixed = self._represent(replace(style, composite=False), parts)
             return join_apart(mixed, [self._represent(one, [part]) for one, part in alone])
-        paintings, texts = split_references(style, parts)
+        paintings, texts = split_references(style)
         self._check(style, len(paintings), [text for _, text in texts])
         metadata = {"texts": json.dumps(texts)}
         if not paintings:
             return Representation({"weight": torch.zeros(1)}, metadata)
-        weights_R = torch.tensor([share for share, _ in paintings])
+        weights_R, chosen = torch.tensor(list(paintings.values())), [parts[place] for place in paintings]
         own_R = weights_R / weights_R.sum()
-        words_RKW = torch.stack([part.tensors[WORD] for _, part in paintings])
+        words_RKW = torch.stack([part.tensors[WORD] for part in chosen])
         word_KW = torch.tensordot(own_R, words_RKW, 1)
-        tones = [tone for _, part in paintings if (tone := read_tones(part.metadata)) is not None]
+        tones = [tone for part in chosen if (tone := read_tones(part.metadata)) is not None]
         tensors = {"word": word_KW, "weight": weights_R.sum()[None]}
         return Representation(tensors, metadata | keep_tones(mix_tones(tones, own_R)))
 

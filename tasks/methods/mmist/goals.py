@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from tasks.losses.clip import embed_crops, embed_pixels, text_directions, unit_d
 from tasks.losses.crops import draw_crops
 from tasks.methods.base import Style
 from tasks.methods.mmist.settings import MmistSettings
+from tasks.methods.seeds import make_seed
 from tasks.methods.text_pictures import cut_square, squares
 from tasks.samples.photographs import neutral_photographs
 
@@ -96,8 +96,3 @@ class GoalReader:
     def _square(self, picture_CHW: Tensor) -> Tensor:
         """The centre of a picture at the size of those that are sought."""
         return cut_square(picture_CHW[None].to(self.encoder.device), self.settings.size)
-
-
-def make_seed(*numbers: int) -> int:
-    """A seed of 63 bits from several numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1

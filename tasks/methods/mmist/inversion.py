@@ -22,8 +22,9 @@ from tasks.losses.clip import embed_crops, embed_pixels, unit_directions
 from tasks.losses.crops import Crops, draw_crops
 from tasks.methods.bars import Bar
 from tasks.methods.mmist.generators import Drawn, PictureGenerator
-from tasks.methods.mmist.goals import Contents, Goal, make_seed
+from tasks.methods.mmist.goals import Contents, Goal
 from tasks.methods.mmist.settings import MmistSettings
+from tasks.methods.seeds import make_seed
 
 # The authors' weights of a style sum to it (README of hywang66/mmist). Adam does not mind, but for its epsilon.
 WEIGHT = 1000.0

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from tasks.encoders.clip_models import find_model, resolve_path
 from tasks.methods.adaattn.settings import AdaattnSettings
 from tasks.methods.adain.settings import AdainSettings
-from tasks.methods.base_settings import Settings, fill_for_embedded
+from tasks.methods.base_settings import Settings, check_given, fill_for_embedded
 from tasks.methods.picture_settings import resolve_weights
 from tasks.methods.style_kernel.settings import StyleKernelSettings
 from tasks.samples.photographs import neutral_digest
@@ -54,9 +54,7 @@ class Stylegan3Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _has_weights(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("weights"):
-            raise ValueError(HOW_TO_GET)
-        return values
+        return check_given(values, "weights", HOW_TO_GET)
 
 
 def _from_name(value: object) -> object:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.corpus import open_corpus
-from tasks.corpus.base import Entry, Piece
+from tasks.corpus.base import Entry
 from tasks.corpus.prompt_rows import LINE_BYTES, Row
 from tasks.corpus.prompts import MAX_CHARACTERS, WINDOW_ROWS, PromptCorpus, RowWindow
 from tasks.corpus.settings import CorpusSettings
@@ -295,9 +295,3 @@ def test_a_size_is_one_number_or_two(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="size"):
             CorpusSettings.model_validate({"uri": "a", "size": wrong})
     assert hash(CorpusSettings(uri="a", size=(64, 64)))
-
-
-def test_a_piece_knows_its_file() -> None:
-    assert Piece("a#0.jpg", "v", 1, 2).file == "a#0.jpg"
-    assert Piece("t.parquet", "v", 1, 2, 7, 2).file == "t.parquet"
-    assert Piece("t.txt#12", "v", 1, 0, 12).file == "t.txt"
