@@ -155,9 +155,14 @@ class TrainingState:
     def apply(self, losses: Mapping[str, Tensor], peers: Peers = ALONE) -> tuple[dict[str, Tensor], Tensor]:
         """One step of the optimiser and of the moving average, down the gradient of `losses["loss"]`.
 
-        A group of parameters with a `scale` of its own has so many times the rate. Returns the losses and the norm of
-        the gradient, as means over the peers.
+        Returns the losses and the norm of the gradient, as means over the peers.
         """
+        means, norm = self.descend(losses, peers)
+        self.advance()
+        return means, norm
+
+    def descend(self, losses: Mapping[str, Tensor], peers: Peers = ALONE) -> tuple[dict[str, Tensor], Tensor]:
+        """The optimiser's part of a step. A group of parameters with a `scale` has so many times the rate."""
         rate = learning_rate(self.step, self.settings)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group.get("scale", 1.0)
@@ -167,9 +172,12 @@ class TrainingState:
         means = peers.average(trained, losses)
         norm = nn.utils.clip_grad_norm_(trained, self.settings.clip_norm)
         self.optimiser.step()
+        return means, norm
+
+    def advance(self) -> None:
+        """Count the step, and move the average."""
         self.step += 1
         self.follow()
-        return means, norm
 
     def follow(self) -> None:
         """Move the average towards the network's values now."""

@@ -28,11 +28,11 @@ from tasks.training.loop import CHECKPOINT, choose_device, prepare_folder, write
 from tasks.training.stylegan3_augmentation import Augmentation, blur, fading_sigma
 from tasks.training.stylegan3_discriminator import Discriminator, discriminator_loss, generator_loss, gradient_penalty
 from tasks.training.stylegan3_figures import generate, measure_generator
-from tasks.training.stylegan3_patches import PatchPool, latents, seeded, sheet_of
+from tasks.training.stylegan3_graphs import GraphedSteps
+from tasks.training.stylegan3_patches import PatchPool, latents, seed, sheet_of
 from tasks.training.stylegan3_settings import Stylegan3Settings, TimedLoop
 from tasks.training.stylegan3_state import SNAPSHOT, AdversarialState
 
-DRAWS, CHANGES = 0, 1  # purposes of random numbers
 SHEET = (8, 4, (1.0, 0.7))  # columns, rows and truncations of a sheet
 FIGURES = "figures.jsonl"
 MAGNITUDE_IMAGES = 20_000  # half life of the layers' input magnitudes, the authors'
@@ -50,15 +50,28 @@ class Stylegan3Recipe:
         discriminator = Discriminator(settings.resolution, settings.discriminator_base, settings.discriminator_max)
         self.network = nn.ModuleDict({"generator": generator, "discriminator": discriminator})
         self.judge = open_clip_model(settings.judge, str(device)) if settings.judge else None
+        self.draws, self.changed = (torch.Generator(device) for _ in range(2))
+
+    def seed(self, step: int) -> None:
+        """What comes next is drawn for a step."""
+        for purpose, generator in enumerate((self.draws, self.changed)):
+            seed(generator, [self.settings.seed, step, purpose])
+
+    def is_penalised(self, step: int) -> bool:
+        """Whether a step has a penalty on the discriminator's gradient."""
+        return bool(self.settings.r1_weight) and step % self.settings.r1_interval == 0
+
+    def is_steady(self, step: int) -> bool:
+        """Whether all that changes in the steps from this one on is on the device."""
+        return step * self.settings.batch >= self.settings.blur_images
 
     def losses(self, state: AdversarialState, half: torch.dtype | None) -> dict[str, Tensor]:
-        """The total, which both networks go down, each by its own part, and the parts."""
+        """The total, which both networks go down, each by its own part, and the parts; `seed` it for its step first."""
         settings, step = self.settings, state.step
-        draws = seeded(self.device, [settings.seed, step, DRAWS])
         real_NCHW = self.pool.draw(
-            settings.batch, settings.resolution, settings.smallest_window, settings.recolour, draws
+            settings.batch, settings.resolution, settings.smallest_window, settings.recolour, self.draws
         )
-        latents_NZ = latents(settings.batch, settings.latent, draws)
+        latents_NZ = latents(settings.batch, settings.latent, self.draws)
         made_NCHW = state.generator.synthesize(state.generator.map(latents_NZ), half=half).float()
         show = self.changes(step)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half is not None):
@@ -69,7 +82,7 @@ class Stylegan3Recipe:
         total = parts["discriminator"] + parts["generator"]
         parts |= {"real": scores[0].detach().mean(), "made": scores[1].detach().mean()}
         parts["penalty"] = torch.zeros_like(total.detach())  # of every step, or the log would leave it out
-        if settings.r1_weight and step % settings.r1_interval == 0:
+        if self.is_penalised(step):
             penalty = gradient_penalty(lambda images: state.discriminator(show(images)), real_NCHW)
             parts["penalty"] = settings.r1_interval * penalty.detach()  # so that a mean over steps is one of penalties
             total = total + 0.5 * settings.r1_weight * settings.r1_interval * penalty
@@ -78,7 +91,7 @@ class Stylegan3Recipe:
     def changes(self, step: int) -> Any:
         """What the discriminator is shown in place of images at a step."""
         settings = self.settings
-        augmentation = Augmentation(settings.augment, seeded(self.device, [settings.seed, step, CHANGES]))
+        augmentation = Augmentation(settings.augment, self.changed)
         sigma = fading_sigma(settings.blur_sigma, step * settings.batch, settings.blur_images)
         return lambda images: blur(augmentation(images), sigma)
 
@@ -116,7 +129,9 @@ def train_generator(works: Pictures, settings: Stylegan3Settings, loop: TimedLoo
     Ends at `loop.steps`, or `loop.seconds` of this call. `resume` goes on as if the run had never stopped.
     RequestError where a checkpoint is there and `resume` was not asked for, or a step's loss is not finite.
     """
-    recipe = Stylegan3Recipe(works, settings, choose_device(loop.device))
+    device = choose_device(loop.device)
+    hurry(device)
+    recipe = Stylegan3Recipe(works, settings, device)
     decay = half_life(settings.batch, settings.average_images)
     state = AdversarialState(recipe.network, loop, recipe.describe(), decay, settings.discriminator_rate)
     prepare_folder(folder, resume)
@@ -128,13 +143,20 @@ def train_generator(works: Pictures, settings: Stylegan3Settings, loop: TimedLoo
     return state
 
 
+def hurry(device: torch.device) -> None:
+    """On a GPU, try cuDNN's algorithms, for shapes stay, and multiply float32 as precisely as its convolutions do."""
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+
+
 def run_steps(recipe: Stylegan3Recipe, state: AdversarialState, loop: TimedLoop, folder: Path) -> None:
     """Steps until the last or the end of the time, with progress on stderr."""
-    log, half = LossLog(folder), half_precision(loop, state.device)
+    log, steps = LossLog(folder), GraphedSteps(recipe, state, half_precision(loop, state.device))
     began = saved = time.monotonic()
     bar = tqdm(total=loop.steps, initial=state.step, unit="step", mininterval=10)
     while state.step < loop.steps and not is_over(began, loop.seconds):
-        log.add(state.step + 1, *state.apply(recipe.losses(state, half)))
+        log.add(state.step + 1, *steps.run())
         bar.update()
         if state.step % loop.log_steps == 0:
             log.check()

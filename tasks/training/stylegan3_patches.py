@@ -118,9 +118,14 @@ def change_colours(images_N3HW: Tensor, random_N2: Tensor, generator: torch.Gene
 
 
 def seeded(device: torch.device, numbers: Sequence[int]) -> torch.Generator:
-    """A generator of the device that these numbers decide: a resumed step draws what the uninterrupted one would."""
+    """A generator of the device that these numbers decide."""
+    return seed(torch.Generator(device), numbers)
+
+
+def seed(generator: torch.Generator, numbers: Sequence[int]) -> torch.Generator:
+    """The generator, decided by these numbers: a resumed step draws what the uninterrupted one would."""
     state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(state) % 2**63)
+    return generator.manual_seed(int(state) % 2**63)
 
 
 def latents(count: int, size: int, generator: torch.Generator) -> Tensor:

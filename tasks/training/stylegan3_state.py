@@ -38,7 +38,10 @@ class AdversarialState(TrainingState):
             {"params": list(self.generator.parameters()), "scale": 1.0},
             {"params": list(self.discriminator.parameters()), "scale": rate},
         ]
-        self.optimiser = torch.optim.Adam(groups, lr=settings.learning_rate, betas=BETAS)
+        on_gpu = self.device.type == "cuda"  # there one kernel for all weights, which a CUDA graph can hold
+        self.optimiser = torch.optim.Adam(
+            groups, lr=settings.learning_rate, betas=BETAS, fused=on_gpu, capturable=on_gpu
+        )
 
     @property
     def generator(self) -> Any:

@@ -7,7 +7,8 @@ Karras et al., "Alias-Free Generative Adversarial Networks", NeurIPS 2021, secti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from tasks.encoders.stylegan3.bands import PlaneMap, RadialMap, SeparableMap, band
+
+if TYPE_CHECKING:
+    from tasks.encoders.stylegan3.fused import FusedPlan
 
 # Samples between the filters that are held at once. On a CPU 2 MB, which a core's cache holds: a quarter to four times
 # as many took as long on a busy machine, within its noise. On a GPU what keeps it busy, 128 MB: not measured.
@@ -42,10 +46,25 @@ class ResamplingPlan:
         self.between = size * resampling.up + sum(resampling.padding) - len(up_taps_T) + 1
         self.size_out = (self.between - len(down_taps)) // resampling.down + 1
         # A leaky ReLU scales with what goes in: its gain goes into the first filter, half of it on each axis.
-        gain = resampling.up * resampling.gain**0.5
-        up_OI = band(up_taps_T * gain, self.between, size, 1, resampling.up, resampling.padding[0])
-        self.up = SeparableMap(up_OI)
-        self.down = self._plan_down(down_taps, resampling.down)
+        up_taps_T = up_taps_T * resampling.up * resampling.gain**0.5
+        self.fused = self._plan_fused(size, up_taps_T, down_taps, resampling)
+        if self.fused is None:
+            up_OI = band(up_taps_T, self.between, size, 1, resampling.up, resampling.padding[0])
+            self.up = SeparableMap(up_OI)
+            self.down = self._plan_down(down_taps, resampling.down)
+
+    def _plan_fused(self, size: int, up_taps_T: Tensor, down_taps: Tensor, resampling: Resampling) -> FusedPlan | None:
+        """What a GPU kernel does at once; None where it is not to be had."""
+        is_radial = down_taps.ndim == 2
+        if up_taps_T.device.type != "cuda" or is_radial or find_spec("triton") is None:
+            return None
+        from tasks.encoders.stylegan3 import fused
+
+        if not fused.can_compile():
+            return None
+        rates = (resampling.up, resampling.down, resampling.padding[0])
+        tiles = fused.plan_tiles(up_taps_T, down_taps, *rates)
+        return fused.FusedPlan(size, self.size_out, *tiles, self.slope, self.clamp)
 
     def _plan_down(self, down_taps: Tensor, step: int) -> PlaneMap:
         if down_taps.ndim == 2:
@@ -76,6 +95,10 @@ class _FilteredLeakyRelu(torch.autograd.Function):
     def forward(ctx: Any, planes_PHW: Tensor, plan: ResamplingPlan) -> Tensor:
         ctx.plan = plan
         ctx.save_for_backward(planes_PHW)
+        if plan.fused is not None:
+            from tasks.encoders.stylegan3 import fused
+
+            return fused.activate(planes_PHW, plan.fused)
         out_POO = planes_PHW.new_empty(len(planes_PHW), plan.size_out, plan.size_out)
         for part in plan.split(planes_PHW):
             out_POO[part] = plan.down.apply(plan.activate(planes_PHW[part]))
@@ -86,6 +109,10 @@ class _FilteredLeakyRelu(torch.autograd.Function):
     def backward(ctx: Any, gradients_POO: Tensor) -> tuple[Tensor, None]:
         (planes_PHW,), plan = ctx.saved_tensors, ctx.plan
         gradients_POO = gradients_POO.contiguous()
+        if plan.fused is not None:
+            from tasks.encoders.stylegan3 import fused
+
+            return fused.activate_back(gradients_POO, planes_PHW, plan.fused), None
         out_PHW = torch.empty_like(planes_PHW)
         for part in plan.split(planes_PHW):
             activated_PHW = plan.activate(planes_PHW[part])
@@ -99,7 +126,7 @@ def filtered_leaky_relu(features_NCHW: Tensor, plan: ResamplingPlan) -> Tensor:
     Differentiable once in the features, not in the taps. The same as `reference_filtered_leaky_relu` up to rounding.
     """
     count, channels, height, width = features_NCHW.shape
-    planes_PHW = features_NCHW.reshape(count * channels, height, width)
+    planes_PHW = features_NCHW.contiguous().view(count * channels, height, width)
     with torch.autocast(features_NCHW.device.type, enabled=False):
         out_POO = _FilteredLeakyRelu.apply(planes_PHW, plan)
     return out_POO.view(count, channels, *out_POO.shape[1:])
