@@ -10,16 +10,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from tasks.encoders.clip_models import find_model, resolve_path
 from tasks.methods.adaattn.settings import AdaattnSettings
 from tasks.methods.adain.settings import AdainSettings
-from tasks.methods.base_settings import Settings, check_given, fill_for_embedded
+from tasks.methods.base_settings import Settings, fill_for_embedded
 from tasks.methods.picture_settings import resolve_weights
 from tasks.methods.style_kernel.settings import StyleKernelSettings
 from tasks.samples.photographs import neutral_digest
 from tasks.weights.references import digest
 
-HOW_TO_GET = (
-    "generator stylegan3 has no embedded weights: get wikiart-1024-stylegan3-t-17.2Mimg.pkl (`atelier models` says "
-    "where), run `atelier models import` on it, and write generator: {name: stylegan3, weights: PATH}"
-)
 # What an embedded CLIP, which sees 128 pixels, needs: chosen by photographs set apart from those of the figures
 # (NOTES.md).
 FOR_EMBEDDED: dict[str, Any] = {
@@ -48,13 +44,11 @@ class Stylegan3Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Literal["stylegan3"] = "stylegan3"
-    weights: str = Field(description="A weights reference: safetensors as `atelier models import` writes them.")
+    weights: str = Field(
+        "embedded:stylegan3-art-small",
+        description="A weights reference: safetensors as `atelier models import` writes them of an official file.",
+    )
     psi: float = Field(1.0, gt=0, le=2, description="Truncation of the first latents; 1 is none, as the authors.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_weights(cls, values: Any) -> Any:
-        return check_given(values, "weights", HOW_TO_GET)
 
 
 def _from_name(value: object) -> object:

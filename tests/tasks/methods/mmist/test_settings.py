@@ -70,7 +70,6 @@ def test_defaults_are_the_authors_with_a_real_clip() -> None:
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        ({"generator": "stylegan3"}, "atelier models import"),
         ({"generator": "stylegan2"}, "generator"),
         ({"render_with": "clipstyler"}, "render_with"),
         ({"render_with": {"name": "adain", "strenght": 1}}, "strenght"),
