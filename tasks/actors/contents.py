@@ -27,6 +27,11 @@ WAITING_BYTES = 2**28
 EXPANSION = 12
 # Contents are announced so many at a time: a death is blamed on those announced and not finished.
 ANNOUNCED = 16
+# What became of the process that worked on a content, twice.
+PROCESS_ERRORS = {
+    "process_died": "The process that worked on this image died twice.",
+    "process_hung": "The process that worked on this image stopped making progress twice, and was ended.",
+}
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -166,7 +171,8 @@ def _add_maps(
 def _decode(item: _ReadEntry, order: ShardOrder) -> ShardContent:
     entry, data = replace(item.entry, data=None), item.entry.data
     if entry.content_id in order.excluded:
-        died = ImageError("process_died", "The process that worked on this image died twice.")
+        reason = order.excluded[entry.content_id]
+        died = ImageError(reason, PROCESS_ERRORS[reason])
         return ShardContent(item.place, entry, died, "process", item.source_bytes, item.seconds)
     if entry.prompt is not None:
         assert order.corpus.size is not None  # preflight saw to it

@@ -92,6 +92,9 @@ class ShardRun:
         with self.clock.timed("load"):
             styles = self.loaded.ready(self.order.styles)
             renderer = BatchRenderer(self.loaded, styles, self.order.seed, self.clock)
+            if self.order.alone:
+                renderer.limit_pixels = 1
+        self._announce(())
         for batch in batch_contents(self._decoded(), renderer.stride, lambda: renderer.limit_pixels):
             self._batches.setdefault(padded_size(batch[0], renderer.stride), []).append(len(batch))
             for outcome in renderer.render(batch):

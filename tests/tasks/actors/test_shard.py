@@ -163,7 +163,7 @@ def test_a_second_attempt_finds_the_first_ones_commit(
 def test_excluded_contents_fail_and_are_not_touched(
     tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
 ) -> None:
-    order = make_order(photos, styles).again(frozenset({"p02.jpg"}))
+    order = make_order(photos, styles).again({"p02.jpg": "process_died"})
     footer = stylize(load(tmp_path / "out"), order)
     assert (footer.records, footer.failed, footer.attempt) == (10, 2, 1)
     assert {(r["content_id"], r["error_class"], r["error_stage"]) for r in failures(tmp_path / "out")} == {
