@@ -6,7 +6,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from types import FrameType
 
 import typer
 
@@ -45,7 +44,7 @@ def end_well(command: Callable[[], object]) -> None:
         _end(INCOMPLETE, f"The run ended early ({type(error).__name__}: {shorten_error(error)}). {AGAIN}")
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def _terminate(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: cleaning up takes a moment
     raise Terminated
 

@@ -10,7 +10,9 @@ import struct
 import threading
 from dataclasses import dataclass, field
 
-THROTTLED = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+THROTTLED = (
+    b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+)
 SILENCE_SECONDS = 3600.0
 
 

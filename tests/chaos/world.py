@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,7 @@ class World:
         raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
         family = [raylet, *raylet.children(recursive=True)]
         for process in family:
-            _send(process, signal.SIGKILL)
+            send(process, signal.SIGKILL)
         self.cluster.remove_node(node, allow_graceful=False)
 
     def drain_node(self, index: int, seconds: float = 8.0) -> None:
@@ -166,7 +166,7 @@ class World:
         """SIGKILL the server and what it started; its database file is what it was at that moment."""
         server = psutil.Process(self.prefect.process.pid)
         for process in [server, *server.children(recursive=True)]:
-            _send(process, signal.SIGKILL)
+            send(process, signal.SIGKILL)
         self.prefect.process.wait()
 
     def _start_ray(self) -> None:
@@ -266,8 +266,7 @@ def _title(process: psutil.Process) -> str:
         return ""
 
 
-def _send(process: psutil.Process, what: signal.Signals) -> None:
-    try:
+def send(process: psutil.Process, what: signal.Signals) -> None:
+    """Send a signal to a process, which may be gone."""
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(what)
-    except psutil.NoSuchProcess:
-        pass
