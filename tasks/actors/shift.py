@@ -224,7 +224,9 @@ class Shift:
         self._looked = time.monotonic()
         down = self._slots_down()
         busy = {slot: self._busy_since[slot] for slot, _ in self._out.values() if slot not in down}
-        self._hung |= set(self._crew.end_stalled(busy))
+        for slot in self._crew.end_stalled(busy):
+            self._hung.add(slot)
+            self._watch_restart(slot)  # and it is left alone meanwhile
         leaving = draining_nodes()
         for slot, place in enumerate(self._crew.places):
             if slot not in down and place["node"] in leaving:
@@ -252,6 +254,7 @@ class Shift:
             raise RuntimeError(f"An actor could not start again: {error}") from error
         else:
             self._down_since.pop(slot, None)
+            self._hung.discard(slot)
 
     def _wait_on(self, slot: int, error: Exception) -> None:
         """Ask again a little later: for as long as it takes while another actor is up, since nodes may come back."""

@@ -16,8 +16,10 @@ from tests.chaos.world import World, send
 
 RUN_SECONDS = 240
 RUNS = 4  # of the same command after the faults; the first should be enough
-# Faults come within so many seconds after a driver starts: runs take about as long.
-WINDOW_SECONDS = 14.0
+# A fault comes so many seconds after the driver starts, or after the first shard was committed.
+STARTING_SECONDS, WORKING_SECONDS = 12.0, 4.0
+# The last fault lasts so long, at most: a storm for ever is none that a run can outlive.
+STORM_SECONDS = 8.0
 STORMS = {
     "slow": {"latency": 0.4},
     "throttled": {"throttle": 0.35},
@@ -44,6 +46,18 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, order=True)
+class Moment:
+    """When a fault comes: seconds after the start, or after the first commit."""
+
+    at_work: bool
+    seconds: float
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.seconds:.1f} s after the {'first commit' if self.at_work else 'start'}"
+
+
 class Trial:
     """One run under the faults that a seed draws, and the same command again."""
 
@@ -52,22 +66,24 @@ class Trial:
         self.random = random.Random(seed)
         self.drivers: list[Any] = []
         kinds = self.random.sample(sorted(FAULTS), k=self.random.choice([1, 1, 2, 2, 3]))
-        self.plan = sorted((self.random.uniform(0, WINDOW_SECONDS), kind) for kind in kinds)
+        self.plan = sorted(self._draw_moment(kind) for kind in kinds)
         self.is_poisoned = self.random.random() < 0.1
         corpus, actors = "poisoned" if self.is_poisoned else "photos", self.random.choice([1, 2])
         self.job = world.write_job(self.name, corpus, actors)
 
     def run(self, undisturbed: dict[tuple[str, str], str]) -> Outcome:
-        outcome = Outcome(self.seed, [f"{kind} at {at:.1f} s" for at, kind in self.plan])
+        outcome = Outcome(self.seed, [str(moment) for moment in self.plan])
         outcome.faults += ["poison"] if self.is_poisoned else []
         started = time.monotonic()
         self.drivers.append(self.world.start_driver(self.job))
-        for at, kind in self.plan:
-            time.sleep(max(0.0, started + at - time.monotonic()))
-            FAULTS[kind](self)
-        # A storm that lasts for ever is no fault that a run can outlive.
-        weather_until = started + WINDOW_SECONDS + 4.0
-        time.sleep(max(0.0, min(weather_until - time.monotonic(), self._seconds_of_storm())))
+        working: float | None = None
+        for moment in self.plan:
+            if moment.at_work and working is None:
+                working = self._wait_for_a_commit()
+            since = working if working is not None and moment.at_work else started
+            time.sleep(max(0.0, since + moment.seconds - time.monotonic()))
+            FAULTS[moment.kind](self)
+        time.sleep(self.random.uniform(1, STORM_SECONDS))
         self.world.mend()
         codes = [_end(driver) for driver in self.drivers]
         outcome.first = codes[0]
@@ -78,8 +94,16 @@ class Trial:
         self.world.remove(self.name)
         return outcome
 
-    def _seconds_of_storm(self) -> float:
-        return WINDOW_SECONDS if self.world.proxy.weather != Weather() else 0.0
+    def _draw_moment(self, kind: str) -> Moment:
+        at_work = self.random.random() < 0.6
+        return Moment(at_work, self.random.uniform(0, WORKING_SECONDS if at_work else STARTING_SECONDS), kind)
+
+    def _wait_for_a_commit(self) -> float:
+        """The moment of the first commit, or when it is clear that none comes."""
+        end = time.monotonic() + RUN_SECONDS / 2
+        while self.drivers[0].is_alive() and time.monotonic() < end and not self.world.commits(self.name):
+            time.sleep(0.1)
+        return time.monotonic()
 
     def _find_problems(self, undisturbed: dict[tuple[str, str], str], outcome: Outcome) -> list[str]:
         problems = [] if outcome.again[-1] == 0 else [f"the same command does not complete: {outcome.again}"]

@@ -30,7 +30,7 @@ from tests.tasks.actors.making import write_photographs, write_style_pictures
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECT_STORE_BYTES = 80 * 2**20
-STALLED_SECONDS = 15
+STALLED_SECONDS = 20
 BUCKET = "chaos"
 POISON = {"p90.jpg": KILLS, "p91.jpg": HANGS}
 S3_SETTINGS = {
@@ -105,6 +105,10 @@ class World:
                 assert pair not in found, f"{pair} is there twice"
                 found[pair] = hashlib.sha256(row["image"]["bytes"]).hexdigest()
         return found
+
+    def commits(self, name: str) -> int:
+        """Number of shards that are committed."""
+        return len(Folder(f"s3://{BUCKET}/{name}/out").list("data"))
 
     def failures(self, name: str) -> dict[Pair, str]:
         """Error class of every failed pair, as the footers have it."""
@@ -193,6 +197,7 @@ class World:
             "PREFECT_HOME": str(self.folder / "prefect"),
             "PREFECT_API_URL": f"http://127.0.0.1:{self.prefect_port}/api",
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "slowly"), str(ROOT)]),
+            "ATELIER_DECODING_SECONDS": "0.8",
             "PREFECT_LOGGING_LEVEL": "CRITICAL",
             "OMP_NUM_THREADS": "1",
             "RAY_USAGE_STATS_ENABLED": "0",

@@ -1,4 +1,4 @@
-"""For Ray workers of the chaos: decoding takes a moment, so that faults meet work; marked pictures kill or hang.
+"""For Ray workers of the chaos and of infra/bench/shards.py: decoding takes time; marked pictures kill or hang.
 
 Python imports this file by itself in every process that has this folder on its path.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-SECONDS = 0.4
+SECONDS = float(os.environ.get("ATELIER_DECODING_SECONDS", "0.4"))
 KILLS = b"takes its process down"
 HANGS = b"never comes to an end"
 honest_open = Image.open
