@@ -39,6 +39,11 @@ class Journal:
         self._entries[slot] = entry
         self._heard[slot] = time.monotonic()
 
+    def forget(self, slot: int) -> None:
+        """Forget what was said in a slot: whoever works there next has said nothing yet."""
+        self._entries.pop(slot, None)
+        self._heard.pop(slot, None)
+
     def leave(self, slot: int) -> None:
         """The process in a slot ends because it was asked to: whatever it has in hand is not to blame."""
         if slot in self._entries:

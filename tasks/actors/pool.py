@@ -140,11 +140,11 @@ class Pool:
         killers: dict[str, str] = {}
         actor = None
         for content in contents:
+            ray.get(self._journal.forget.remote(slot))
             actor = actor or self._start(slot, max_restarts=0)
-            call, started = actor.rehearse.remote(order.only(content)), time.monotonic()
-            reason = "process_died"
+            call, reason = actor.rehearse.remote(order.only(content)), "process_died"
             while not ray.wait([call], timeout=REHEARSAL_POLL_SECONDS)[0]:
-                if self._is_silent(slot, started):
+                if self._is_silent(slot):
                     ray.kill(actor)
                     reason = "process_hung"
             try:
@@ -152,15 +152,21 @@ class Pool:
             except RayTaskError as error:
                 log.info("rehearsal of %s: %s", content, find_cause(error))
             except RayError:
-                killers[content] = reason
                 actor = None
+                if self._was_at(slot, content):
+                    killers[content] = reason
         if actor is not None:
             ray.kill(actor)
         return killers
 
-    def _is_silent(self, slot: int, since: float) -> bool:
-        silence = ray.get(self._journal.silences.remote()).get(slot, math.inf)
-        return min(silence, time.monotonic() - since) > self._settings.stalled_after
+    def _is_silent(self, slot: int) -> bool:
+        """Whether the actor in a slot said something, but nothing for too long; one that starts has not yet."""
+        return ray.get(self._journal.silences.remote()).get(slot, 0.0) > self._settings.stalled_after
+
+    def _was_at(self, slot: int, content: str) -> bool:
+        """Whether a process that is gone had a content in hand, and was not asked to end: else it is not to blame."""
+        entry = self.entries().get(slot)
+        return entry is not None and content in entry.in_hand and not entry.left
 
     def _start(self, slot: int, **options: Any) -> Any:
         pinned = Stylizer.options(  # type: ignore[attr-defined]  # added by ray.remote

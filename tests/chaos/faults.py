@@ -176,7 +176,7 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
 def run_undisturbed(world: World) -> dict[tuple[str, str], str]:
     """Digests of what a run makes that nothing disturbs."""
     code = _end(world.start_driver(world.write_job("undisturbed", "photos")))
-    assert code == 0, (world.folder / "undisturbed.log").read_text()
+    assert code == 0, world.log("undisturbed")
     records = world.records("undisturbed")
     assert len(records) == 24
     return records

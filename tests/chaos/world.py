@@ -96,6 +96,10 @@ class World:
         driver.start()
         return driver
 
+    def log(self, name: str) -> str:
+        """What the drivers of a job said."""
+        return (self.folder / f"{name}.log").read_text()
+
     def records(self, name: str) -> dict[Pair, str]:
         """Digest of the picture of every record; no pair may come twice."""
         folder, found = Folder(f"s3://{BUCKET}/{name}/out"), dict[Pair, str]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -86,6 +87,7 @@ def test_a_shard_runs_elsewhere_within_seconds_of_sigterm_and_is_charged_to_nobo
     footers, given_up = run(pool, [long])
     thread.join(timeout=20)
     seconds = moments[1] - moments[0]
+    sys.stderr.write(f"from SIGTERM to the shard at work again: {seconds:.2f} s\n")
     assert seconds < 10
     assert given_up == []
     assert footers[1].attempt == 0  # a death that is charged makes a new attempt
