@@ -143,8 +143,9 @@ class Pool:
             ray.get(self._journal.forget.remote(slot))
             actor = actor or self._start(slot, max_restarts=0)
             call, reason = actor.rehearse.remote(order.only(content)), "process_died"
+            started = time.monotonic()
             while not ray.wait([call], timeout=REHEARSAL_POLL_SECONDS)[0]:
-                if self._is_silent(slot):
+                if self._is_silent(slot, started):
                     ray.kill(actor)
                     reason = "process_hung"
             try:
@@ -159,9 +160,12 @@ class Pool:
             ray.kill(actor)
         return killers
 
-    def _is_silent(self, slot: int) -> bool:
-        """Whether the actor in a slot said something, but nothing for too long; one that starts has not yet."""
-        return ray.get(self._journal.silences.remote()).get(slot, 0.0) > self._settings.stalled_after
+    def _is_silent(self, slot: int, started: float) -> bool:
+        """Whether the actor in a slot has said nothing for too long; to start is allowed to take its own time."""
+        silence = ray.get(self._journal.silences.remote()).get(slot)
+        if silence is None:
+            return time.monotonic() - started > START_SECONDS
+        return silence > self._settings.stalled_after
 
     def _was_at(self, slot: int, content: str) -> bool:
         """Whether a process that is gone had a content in hand, and was not asked to end: else it is not to blame."""
