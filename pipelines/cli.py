@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pipelines.endings import end_well
 from pipelines.matrix_command import matrix
 from pipelines.models_command import models_app
 from pipelines.train_command import train_app
@@ -35,11 +35,7 @@ def main() -> None:
     # Prefect would print each RequestError with its traceback; the sentence below is enough.
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
-    try:
-        app()
-    except RequestError as error:
-        typer.echo(f"atelier: {error}", err=True)
-        sys.exit(2)
+    end_well(app)
 
 
 @app.command()

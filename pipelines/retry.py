@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from prefect import flow
 
 from pipelines.stylize import close_run, finish_plan
 from pipelines.summary import RunSummary
 from tasks import steps
+from tasks.actors.hope import HopelessError
 from tasks.actors.on_demand import PoolOnDemand
 from tasks.actors.settings import ResourceSettings
 from tasks.plan import read_chain
@@ -27,7 +29,7 @@ def retry(root: str) -> RunSummary:
     if not chain:
         raise RequestError(f"The dataset at {root} has no plan: run a job first.")
     summary = RunSummary(output=root)
-    with PoolOnDemand(ResourceSettings(), root, chain[-1].store, chain[-1].clip) as actors:
+    with suppress(HopelessError), PoolOnDemand(ResourceSettings(), root, chain[-1].store, chain[-1].clip) as actors:
         plan = steps.make_retry(root, actors)
         if plan is not None:
             finish_plan(plan, plan.corpus, actors, summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from prefect import flow
 
@@ -10,6 +11,7 @@ from pipelines.job import Job
 from pipelines.plan import say
 from pipelines.summary import RunSummary
 from tasks import steps
+from tasks.actors.hope import HopelessError
 from tasks.actors.on_demand import PoolOnDemand
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.ledger import Ledger
@@ -35,7 +37,7 @@ def stylize(job: Job) -> RunSummary:
         store=job.store_uri,
         scores=job.scores,
     )
-    with PoolOnDemand(job.resources, job.output, job.store_uri, job.scores.clip) as actors:
+    with suppress(HopelessError), PoolOnDemand(job.resources, job.output, job.store_uri, job.scores.clip) as actors:
         tried = finish_open_plans(job, actors, summary)
         steps.make_plan(job.output, wanted, actors, job.shard_images, say)
         # Ours, or one that another driver made meanwhile: it owns what we wanted, so its end is ours to wait for.
@@ -56,18 +58,21 @@ def finish_open_plans(
 
 
 def finish_plan(plan: Plan, corpus: CorpusSettings, actors: PoolOnDemand, summary: RunSummary) -> None:
-    """Bring a plan to its end: missing representations, then its waves."""
+    """Bring a plan to its end: missing representations, then its waves. Raises HopelessError."""
     where = steps.locate_corpus(plan, corpus)
     for batch in steps.batches_to_represent(plan.styles, actors.store):
         represented = steps.represent_batch(actors.pool, batch)
         summary.represented += represented.computed
         summary.represent_seconds += represented.seconds
     for wave in dict.fromkeys(group.wave for group in plan.groups):
-        work = steps.stylize_wave(actors.pool, actors.output, plan, wave, where)
+        work = steps.stylize_wave(actors.pool, actors.output, plan, wave, where, summary.max_failed)
         summary.made += work.records
         summary.stylize_seconds += work.seconds
         summary.stages.update(work.stages)
         summary.given_up += [f"Shard {s.plan}-{s.shard} was given up: {s.reason}" for s in work.given_up]
+        if work.stopped:
+            summary.stopped = work.stopped
+            raise HopelessError(work.stopped, work.given_up)
 
 
 def close_run(summary: RunSummary) -> None:

@@ -27,6 +27,7 @@ class RunSummary:
     given_up: list[str] = field(default_factory=list)
     stages: Counter[str] = field(default_factory=Counter)
     report: str | None = None
+    stopped: str = ""
     max_failed: float = 0.01
 
     def count(self, verification: Verification) -> None:
@@ -37,7 +38,7 @@ class RunSummary:
     @property
     def exit_code(self) -> int:
         """0 whole and within `max_failed`; 1 too many failed; 3 incomplete."""
-        if self.open_shards or self.problems or self.given_up:
+        if self.open_shards or self.problems or self.given_up or self.stopped:
             return 3
         return 1 if self.failed > self.max_failed * (self.records + self.failed) else 0
 
@@ -59,6 +60,7 @@ class RunSummary:
             lines.append(f"Nothing to do ({self.seconds:.1f} s)")
         lines += [f"Problem: {problem}" for problem in self.problems]
         lines += self.given_up
+        lines += [self.stopped] if self.stopped else []
         if self.open_shards:
             lines.append(f"{self.open_shards} shards are open: run the job again")
         elif self.exit_code == 1:

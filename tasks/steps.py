@@ -14,10 +14,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from tqdm import tqdm
 
+from tasks.actors.hope import HopelessError, ShardFailure
 from tasks.actors.on_demand import PoolOnDemand
 from tasks.actors.orders import make_order
 from tasks.actors.pool import Pool
-from tasks.actors.shift import ShardFailure
 from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.chain import plan_retry, plan_wanted
@@ -127,17 +127,21 @@ def represent_batch(pool: Pool, styles: Sequence[PlannedStyle]) -> RepresentWork
 
 
 @task(cache_policy=NO_CACHE, task_run_name="stylize a wave of plan {plan.seq}")
-def stylize_wave(pool: Pool, output: str, plan: Plan, wave: str, corpus: CorpusSettings) -> WaveWork:
-    """Make and commit the open shards of one wave, with progress on stderr."""
+def stylize_wave(pool: Pool, output: str, plan: Plan, wave: str, corpus: CorpusSettings, max_failed: float) -> WaveWork:
+    """Make and commit the open shards of one wave, with progress on stderr; stops early where that is hopeless."""
     started = time.monotonic()
     ledger = Ledger(Folder(output))
     shards = by_shard(ledger.pieces(plan))
     open_shards = [s for s in ledger.open_shards(plan) if plan.groups[shards[s][0].group].wave == wave]
     orders = [make_order(plan, shards[shard], corpus) for shard in open_shards]
+    stopped = ""
     with Progress(sum(order.pairs for order in orders)) as progress:
-        given_up = pool.stylize(orders, progress.add_shard, progress.show)
+        try:
+            given_up = pool.stylize(orders, progress.add_shard, progress.show, max_failed)
+        except HopelessError as error:
+            given_up, stopped = error.given_up, str(error)
     seconds = time.monotonic() - started
-    return WaveWork(progress.records, progress.failed, seconds, progress.stages, given_up)
+    return WaveWork(progress.records, progress.failed, seconds, progress.stages, given_up, stopped)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="verify")
@@ -164,13 +168,17 @@ class RepresentWork:
 
 @dataclass(frozen=True)
 class WaveWork:
-    """What a wave did: records and failures made, wall seconds, actors' seconds by stage, shards given up."""
+    """What a wave did: records and failures made, wall seconds, actors' seconds by stage, shards given up.
+
+    `stopped` says why it was stopped early, where it was.
+    """
 
     records: int
     failed: int
     seconds: float
     stages: Counter[str]
     given_up: list[ShardFailure]
+    stopped: str
 
 
 def _prepare(

@@ -21,6 +21,9 @@ from tasks.records import RequestError
 # A write counts as lost after this long, and a second more for each MiB: s3fs alone waits for ever on a
 # stalled upload.
 REQUEST_SECONDS = 120
+# s3fs tries what botocore has tried five times, and reading again whatever that was: its own five tries of 15 s each
+# would wait half an hour for a server that says nothing. With two it is five minutes, and half a minute of 503.
+S3_TRIES = 2
 # S3 answers 409 while another conditional write to the same name is under way, and asks to try again.
 CONFLICT_TRIES = 6
 CONFLICT_SECONDS = 0.1
@@ -42,6 +45,8 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
         filesystem, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except (ValueError, ImportError) as error:
         raise RequestError(f"The storage of {uri!r} cannot be opened: {error}.") from error
+    if _is_s3(filesystem):
+        filesystem.retries = S3_TRIES
     return filesystem, path.rstrip("/") or "/"
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from tasks.methods.bars import tell
 from tasks.methods.base import Representation
 from tasks.records import RequestError
 from tasks.storage import Folder, storage_errors
@@ -87,6 +88,7 @@ class RepresentationStore:
         while not self.holds(method, key):
             if not self._is_leased(method, key):
                 return self.holds(method, key)
+            tell("waiting for a representation that another process computes")
             time.sleep(min(POLL_SECONDS, self.lease_seconds / 4))
         return True
 

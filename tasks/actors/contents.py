@@ -27,6 +27,11 @@ WAITING_BYTES = 2**28
 EXPANSION = 12
 # Contents are announced so many at a time: a death is blamed on those announced and not finished.
 ANNOUNCED = 16
+# What became of the process that worked on a content, twice.
+PROCESS_ERRORS = {
+    "process_died": "The process that worked on this image died twice.",
+    "process_hung": "The process that worked on this image stopped making progress twice, and was ended.",
+}
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -91,12 +96,13 @@ class _ReadEntry:
 
 
 def read_contents(
-    corpus: Corpus, order: ShardOrder, pool: Executor, depth: int, announce: Announce
+    corpus: Corpus, order: ShardOrder, pool: Executor, depth: int, announce: Announce, patience: float | None = None
 ) -> Iterator[ShardContent]:
     """Contents in the corpus's order, each read and decoded on a thread; at most `depth` ahead of the caller.
 
     `announce` is called with the ids of contents before any of them is touched. Excluded contents come as
-    errors: they killed an actor twice.
+    errors: they took an actor down twice. Raises TimeoutError where a read takes more than `patience` seconds: a
+    store that says nothing is no content's fault.
     """
 
     def read(piece: Piece) -> tuple[list[Entry], float]:
@@ -111,7 +117,7 @@ def read_contents(
     pieces = _announced(order.pieces, announce)
     # A piece of a table holds many pictures; its readers bound its bytes.
     pieces_ahead = depth if all(piece.rows == 0 for piece in order.pieces) else 2
-    parts = _ahead(pool, read, pieces, pieces_ahead, READ_BYTES, _expected_bytes, _entry_bytes)
+    parts = _ahead(pool, read, pieces, pieces_ahead, READ_BYTES, _expected_bytes, _entry_bytes, patience)
     entries = (_ReadEntry(place, *entry) for place, entry in enumerate(_flatten(parts)))
     return _ahead(
         pool,
@@ -166,7 +172,8 @@ def _add_maps(
 def _decode(item: _ReadEntry, order: ShardOrder) -> ShardContent:
     entry, data = replace(item.entry, data=None), item.entry.data
     if entry.content_id in order.excluded:
-        died = ImageError("process_died", "The process that worked on this image died twice.")
+        reason = order.excluded[entry.content_id]
+        died = ImageError(reason, PROCESS_ERRORS[reason])
         return ShardContent(item.place, entry, died, "process", item.source_bytes, item.seconds)
     if entry.prompt is not None:
         assert order.corpus.size is not None  # preflight saw to it
@@ -214,19 +221,21 @@ def _ahead(
     room: int,
     expect: Callable[[Item], int],
     weigh: Callable[[Result], int],
+    patience: float | None = None,
 ) -> Iterator[Result]:
     """Results in order, with at most `depth` calls and about `room` bytes ahead of the caller.
 
-    `expect` guesses the bytes of a result that is not there yet, `weigh` knows those of one that is.
+    `expect` guesses the bytes of a result that is not there yet, `weigh` knows those of one that is. Raises
+    TimeoutError where a result is waited for more than `patience` seconds.
     """
     queue: deque[tuple[int, Future[Result]]] = deque()
     for item in items:
         expected = expect(item)
         while queue and (len(queue) >= depth or expected + _held(queue, weigh) > room):
-            yield queue.popleft()[1].result()
+            yield queue.popleft()[1].result(patience)
         queue.append((expected, pool.submit(function, item)))
     while queue:
-        yield queue.popleft()[1].result()
+        yield queue.popleft()[1].result(patience)
 
 
 def _held(queue: Iterable[tuple[int, Future[Result]]], weigh: Callable[[Result], int]) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -12,12 +13,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """What an actor last said: its shard (plan, shard, attempt), the contents in hand, its node, rows made."""
+    """What an actor last said: its shard (plan, shard, attempt), the contents in hand, its node, rows made.
+
+    `left`: its process was asked to end, and did.
+    """
 
     shard: tuple[int, int, int]
     in_hand: tuple[str, ...]
     node: str
     rows: int
+    left: bool = False
 
 
 @ray.remote(num_cpus=0)
@@ -27,10 +32,22 @@ class Journal:
     def __init__(self) -> None:
         self._entries: dict[int, JournalEntry] = {}
         self._told: dict[int, str] = {}
+        self._heard: dict[int, float] = {}
 
     def note(self, slot: int, entry: JournalEntry) -> None:
         """Replace what the actor in a slot said before."""
         self._entries[slot] = entry
+        self._heard[slot] = time.monotonic()
+
+    def forget(self, slot: int) -> None:
+        """Forget what was said in a slot: whoever works there next has said nothing yet."""
+        self._entries.pop(slot, None)
+        self._heard.pop(slot, None)
+
+    def leave(self, slot: int) -> None:
+        """The process in a slot ends because it was asked to: whatever it has in hand is not to blame."""
+        if slot in self._entries:
+            self._entries[slot] = replace(self._entries[slot], left=True)
 
     def entries(self) -> dict[int, JournalEntry]:
         """What the actor in each slot said last."""
@@ -39,6 +56,12 @@ class Journal:
     def tell(self, slot: int, text: str) -> None:
         """What the actor in a slot is at, in words; empty where it is at nothing that takes long."""
         self._told[slot] = text
+        self._heard[slot] = time.monotonic()
+
+    def silences(self) -> dict[int, float]:
+        """Seconds since the actor in each slot last said anything."""
+        now = time.monotonic()
+        return {slot: now - heard for slot, heard in self._heard.items()}
 
     def told(self) -> list[str]:
         """What the actors are at."""

@@ -45,5 +45,6 @@ class PoolOnDemand:
             batch_pixels=share.batch_pixels,
             gpu_share=share.gpus,
             actors=share.actors,
+            stalled_after=self.resources.stalled_after,
         )
         return self._stack.enter_context(open_pool(settings, share))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from tasks.actors.settings import STALLED_SECONDS
 from tasks.corpus.base import Piece
 from tasks.corpus.settings import CorpusSettings
 from tasks.images.settings import ImageSettings
@@ -17,7 +19,10 @@ BATCH_PIXELS = {"cpu": 2**19, "cuda": 16 * 2**20}
 
 @dataclass(frozen=True)
 class ActorSettings:
-    """What an actor is made with; the same for every actor of a run. `batch_pixels` None: by the device."""
+    """What an actor is made with; the same for every actor of a run.
+
+    `batch_pixels` None: by the device. `stalled_after`: seconds without a sign of life after which it is ended.
+    """
 
     output: str
     store: str
@@ -27,6 +32,7 @@ class ActorSettings:
     batch_pixels: int | None = None
     gpu_share: float = 0.0
     actors: int = 1
+    stalled_after: float = STALLED_SECONDS
 
     @property
     def limit_pixels(self) -> int:
@@ -41,7 +47,11 @@ class ActorSettings:
 
 @dataclass(frozen=True)
 class ShardOrder:
-    """A shard to make: its pieces, its styles, and what the plan froze. `excluded` contents killed an actor."""
+    """A shard to make: its pieces, its styles, and what the plan froze.
+
+    `excluded` contents took their process down, by the error class that says how. `alone`: no two contents at once,
+    since they did so only together.
+    """
 
     plan: int
     shard: int
@@ -52,7 +62,8 @@ class ShardOrder:
     styles: tuple[PlannedStyle, ...]
     pieces: tuple[Piece, ...]
     attempt: int = 0
-    excluded: frozenset[str] = frozenset()
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    alone: bool = False
 
     @property
     def key(self) -> tuple[int, int]:
@@ -64,9 +75,10 @@ class ShardOrder:
         """Number of records that the shard will have, stylized or failed."""
         return len(self.styles) * sum(piece.contents for piece in self.pieces)
 
-    def again(self, excluded: frozenset[str] = frozenset()) -> ShardOrder:
+    def again(self, excluded: Mapping[str, str] | None = None, *, alone: bool = False) -> ShardOrder:
         """The next attempt at this shard."""
-        return replace(self, attempt=self.attempt + 1, excluded=self.excluded | excluded)
+        excluded = {**self.excluded, **(excluded or {})}
+        return replace(self, attempt=self.attempt + 1, excluded=excluded, alone=self.alone or alone)
 
     def contents(self) -> list[str]:
         """Ids of the shard's contents, in order."""
@@ -76,7 +88,7 @@ class ShardOrder:
         """This shard with one of its contents alone."""
         pieces = tuple(piece for piece in self.pieces if content_id in piece.content_ids())
         others = {other for piece in pieces for other in piece.content_ids()} - {content_id}
-        return replace(self, pieces=pieces, excluded=frozenset(others))
+        return replace(self, pieces=pieces, excluded=dict.fromkeys(others, "process_died"))
 
 
 def make_order(plan: Plan, planned: list[PlannedPiece], corpus: CorpusSettings) -> ShardOrder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from tasks.actors.cluster import Share
+from tasks.actors.hope import ShardFailure
 from tasks.actors.journal import JournalEntry, open_journal
 from tasks.actors.orders import ActorSettings, ShardOrder
-from tasks.actors.shift import RESTART_POLL_SECONDS, RESTART_SECONDS, OnShard, ShardFailure, Shift, find_cause
+from tasks.actors.shift import RESTART_POLL_SECONDS, RESTART_SECONDS, OnShard, Shift, find_cause
 from tasks.actors.stylizer import Stylizer
 from tasks.records import RequestError
 from tasks.styles import PlannedStyle
@@ -23,10 +25,14 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 300.0
 MAX_REPRESENT_ATTEMPTS = 3
+START_TRIES = 5  # of a process that is killed while it starts
+START_PAUSE_SECONDS = 2.0
+REHEARSAL_POLL_SECONDS = 1.0
 TOLD_SECONDS = 15.0  # between two questions what actors are at while they represent
 
 OnProgress = Callable[[int], None]
 OnTold = Callable[[Sequence[str]], None]
+Styles = Sequence[PlannedStyle]
 
 
 class Pool:
@@ -36,7 +42,8 @@ class Pool:
         self._settings, self._share = settings, share
         self._journal_name, self._journal = open_journal()
         self.actors = [self._start(slot) for slot in range(share.actors)]
-        self.places = self._wait_until_ready()
+        self.places: list[dict[str, Any]] = []
+        self._wait_until_ready()
 
     def close(self) -> None:
         """End the actors."""
@@ -45,7 +52,7 @@ class Pool:
 
     def represent(
         self,
-        styles: Sequence[PlannedStyle],
+        styles: Styles,
         on_progress: OnProgress = lambda _: None,
         on_told: OnTold = lambda _: None,
     ) -> int:
@@ -55,37 +62,39 @@ class Pool:
         what the actors say that they are at. A part whose process dies is tried again: what it had published stays.
         Raises what `represent` raised.
         """
-        parts = {slot: styles[slot :: len(self.actors)] for slot in range(len(self.actors))}
-        left, computed = set(parts), 0
+        left, computed = list(styles), 0
         for _ in range(MAX_REPRESENT_ATTEMPTS):
+            slots = self._slots_up()
+            parts = {slot: left[place :: len(slots)] for place, slot in enumerate(slots)}
             calls = {
-                self.actors[slot].represent.remote(few): (slot, len(few))
-                for slot in left
-                for few in split_together(parts[slot])
+                self.actors[slot].represent.remote(few): (slot, few)
+                for slot, part in parts.items()
+                for few in split_together(part)
             }
-            left = set()
-            for slot, done, made in _finished(calls, lambda: on_told(ray.get(self._journal.told.remote()))):
+            left = []
+            for few, made in self._finished(calls, on_told):
                 if made is None:
-                    left.add(slot)
+                    left += few
                 else:
                     computed += made
-                    on_progress(done)
-            for slot in left:
-                log.warning("a process died while it represented styles")
-                self._wait_until_restarted(slot)
+                    on_progress(len(few))
             if not left:
                 return computed
-        names = ", ".join(sorted(style.name for slot in left for style in parts[slot])[:5])
+            log.warning("a process died, or stopped making progress, while it represented styles")
+        names = ", ".join(sorted(style.name for style in left)[:5])
         raise RuntimeError(
             f"A process died {MAX_REPRESENT_ATTEMPTS} times while it represented styles, such as {names}."
         )
 
-    def stylize(self, orders: Iterable[ShardOrder], on_shard: OnShard, on_progress: OnProgress) -> list[ShardFailure]:
+    def stylize(
+        self, orders: Iterable[ShardOrder], on_shard: OnShard, on_progress: OnProgress, max_failed: float = 1.0
+    ) -> list[ShardFailure]:
         """Make and commit every shard; gives those that were given up.
 
         `on_progress` is called about once a second with the number of rows made in shards that are not done.
+        Raises HopelessError where so many fail that there is no point in going on (see `hope.py`).
         """
-        shift = Shift(self, orders, on_shard)
+        shift = Shift(self, orders, on_shard, max_failed)
         while shift.is_at_work():
             shift.step()
             on_progress(shift.rows_in_hand())
@@ -95,11 +104,29 @@ class Pool:
         """What the journal knows of each slot."""
         return ray.get(self._journal.entries.remote())
 
-    def find_killers(self, slot: int, order: ShardOrder, suspects: set[str]) -> frozenset[str]:
-        """Contents that kill a process all alone: the suspects first, the rest only if none of those does.
+    def end_stalled(self, busy_since: Mapping[int, float]) -> list[int]:
+        """End busy actors that have said nothing for too long; gives their slots. Ray starts them again."""
+        now, silences = time.monotonic(), ray.get(self._journal.silences.remote())
+        stalled = [
+            slot
+            for slot, since in busy_since.items()
+            if min(now - since, silences.get(slot, math.inf)) > self._settings.stalled_after
+        ]
+        for slot in stalled:
+            log.warning("actor %d made no progress for %g s and is ended", slot, self._settings.stalled_after)
+            self.end(slot)
+        return stalled
 
-        A throwaway takes the place of the slot's actor meanwhile, so that it has the same share of the cluster;
-        then a new actor takes the slot. The driver waits, and hands out no shards until it knows.
+    def end(self, slot: int) -> None:
+        """End an actor's process; Ray starts it again, on another node where its own is being drained."""
+        ray.kill(self.actors[slot], no_restart=False)
+
+    def find_killers(self, slot: int, order: ShardOrder, suspects: set[str]) -> dict[str, str]:
+        """Contents that take a process down all alone, by the error class that says how.
+
+        The suspects first, the rest only if none of those does. A throwaway takes the place of the slot's actor
+        meanwhile, so that it has the same share of the cluster; then a new actor takes the slot. The driver waits,
+        and hands out no shards until it knows.
         """
         ray.kill(self.actors[slot])
         contents = [content for content in order.contents() if content not in order.excluded]
@@ -109,21 +136,41 @@ class Pool:
         self.actors[slot] = self._start(slot)
         return killers
 
-    def _rehearse(self, slot: int, order: ShardOrder, contents: list[str]) -> frozenset[str]:
-        killers: list[str] = []
+    def _rehearse(self, slot: int, order: ShardOrder, contents: list[str]) -> dict[str, str]:
+        killers: dict[str, str] = {}
         actor = None
         for content in contents:
+            ray.get(self._journal.forget.remote(slot))
             actor = actor or self._start(slot, max_restarts=0)
+            call, reason = actor.rehearse.remote(order.only(content)), "process_died"
+            started = time.monotonic()
+            while not ray.wait([call], timeout=REHEARSAL_POLL_SECONDS)[0]:
+                if self._is_silent(slot, started):
+                    ray.kill(actor)
+                    reason = "process_hung"
             try:
-                ray.get(actor.rehearse.remote(order.only(content)))
+                ray.get(call)
             except RayTaskError as error:
                 log.info("rehearsal of %s: %s", content, find_cause(error))
             except RayError:
-                killers.append(content)
                 actor = None
+                if self._was_at(slot, content):
+                    killers[content] = reason
         if actor is not None:
             ray.kill(actor)
-        return frozenset(killers)
+        return killers
+
+    def _is_silent(self, slot: int, started: float) -> bool:
+        """Whether the actor in a slot has said nothing for too long; to start is allowed to take its own time."""
+        silence = ray.get(self._journal.silences.remote()).get(slot)
+        if silence is None:
+            return time.monotonic() - started > START_SECONDS
+        return silence > self._settings.stalled_after
+
+    def _was_at(self, slot: int, content: str) -> bool:
+        """Whether a process that is gone had a content in hand, and was not asked to end: else it is not to blame."""
+        entry = self.entries().get(slot)
+        return entry is not None and content in entry.in_hand and not entry.left
 
     def _start(self, slot: int, **options: Any) -> Any:
         pinned = Stylizer.options(  # type: ignore[attr-defined]  # added by ray.remote
@@ -133,61 +180,78 @@ class Pool:
         )
         return pinned.remote(self._settings, slot, self._journal_name)
 
-    def _wait_until_ready(self) -> list[dict[str, Any]]:
-        """Where the actors are. A start that fails ends the run at once, with its own reason."""
-        calls = [actor.describe.remote() for actor in self.actors]
-        try:
-            places: list[dict[str, Any]] = ray.get(calls, timeout=START_SECONDS)
-        except RayTaskError as error:
-            raise find_cause(error) from error
-        except RayActorError as error:
-            raise RuntimeError(f"An actor could not start: {error}") from error
-        except GetTimeoutError as error:
-            raise RequestError(
-                f"No room for {len(calls)} actors within {START_SECONDS:g} s: ask for fewer under `resources`."
-            ) from error
-        if any(place["gpus"] and place["device"] == "cpu" for place in places):
-            log.warning("the cluster gives actors GPUs, but torch finds none there: they compute on the CPU")
-        return places
-
-    def _wait_until_restarted(self, slot: int) -> None:
-        end = time.monotonic() + RESTART_SECONDS
-        while True:
+    def _wait_until_ready(self) -> None:
+        """Learn where the actors are. A start that fails ends the run at once, with its own reason."""
+        for attempt in range(START_TRIES):
+            calls = [actor.describe.remote() for actor in self.actors]
             try:
-                ray.get(self.actors[slot].describe.remote())
-                return
+                self.places = ray.get(calls, timeout=START_SECONDS)
+                break
+            except RayTaskError as error:
+                raise find_cause(error) from error
             except ActorUnavailableError as error:
-                if time.monotonic() > end:
+                if attempt == START_TRIES - 1:
                     raise RuntimeError(f"An actor's process dies whenever it starts: {error}") from error
-                time.sleep(RESTART_POLL_SECONDS)
+                time.sleep(START_PAUSE_SECONDS)
+            except RayActorError as error:
+                raise RuntimeError(f"An actor could not start: {error}") from error
+            except GetTimeoutError as error:
+                raise RequestError(
+                    f"No room for {len(calls)} actors within {START_SECONDS:g} s: ask for fewer under `resources`."
+                ) from error
+        if any(place["gpus"] and place["device"] == "cpu" for place in self.places):
+            log.warning("the cluster gives actors GPUs, but torch finds none there: they compute on the CPU")
+
+    def _slots_up(self) -> list[int]:
+        """Slots whose actors answer; those that are starting again are waited for a while, and one at least."""
+        end = time.monotonic() + RESTART_SECONDS
+        patience = time.monotonic() + START_PAUSE_SECONDS * START_TRIES
+        while True:
+            up = [slot for slot, actor in enumerate(self.actors) if self._is_up(slot, actor)]
+            if len(up) == len(self.actors) or (up and time.monotonic() > patience):
+                return up
+            if time.monotonic() > end:
+                raise RuntimeError("An actor's process dies whenever it starts.")
+            time.sleep(RESTART_POLL_SECONDS)
+
+    def _is_up(self, slot: int, actor: Any) -> bool:
+        try:
+            self.places[slot] = ray.get(actor.describe.remote())
+        except ActorUnavailableError:
+            return False
+        return True
+
+    def _finished(
+        self, calls: Mapping[Any, tuple[int, Styles]], on_told: OnTold
+    ) -> Iterator[tuple[Styles, int | None]]:
+        """Styles of each call, as they finish, and how many it computed; None where its process died.
+
+        An actor that says nothing for too long is ended.
+        """
+        waiting, busy = list(calls), dict.fromkeys((slot for slot, _ in calls.values()), time.monotonic())
+        while waiting:
+            done, waiting = ray.wait(waiting, timeout=min(TOLD_SECONDS, self._settings.stalled_after))
+            if not done:
+                on_told(ray.get(self._journal.told.remote()))
+                at_work = {calls[call][0] for call in waiting}
+                self.end_stalled({slot: since for slot, since in busy.items() if slot in at_work})
+                continue
+            slot, few = calls[done[0]]
+            busy[slot] = time.monotonic()
+            try:
+                yield few, ray.get(done[0])
+            except RayTaskError as error:
+                raise find_cause(error) from error
+            except RayActorError:
+                yield few, None
 
 
-def split_together(styles: Sequence[PlannedStyle]) -> Iterator[list[PlannedStyle]]:
+def split_together(styles: Styles) -> Iterator[list[PlannedStyle]]:
     """Styles in calls: as many together as their method makes something of, so that the others are told of sooner."""
     for method in dict.fromkeys(style.method for style in styles):
         group = [style for style in styles if style.method == method]
         for start in range(0, len(group), method.represent_at_once):
             yield group[start : start + method.represent_at_once]
-
-
-def _finished(
-    calls: Mapping[Any, tuple[int, int]], while_waiting: Callable[[], None]
-) -> Iterator[tuple[int, int, int | None]]:
-    """Slot and styles of each call, as they finish, and what it computed; None where its process died."""
-    waiting = list(calls)
-    while waiting:
-        done, waiting = ray.wait(waiting, timeout=TOLD_SECONDS)
-        if not done:
-            while_waiting()
-            continue
-        (call,) = done
-        slot, count = calls[call]
-        try:
-            yield slot, count, ray.get(call)
-        except RayTaskError as error:
-            raise find_cause(error) from error
-        except RayActorError:
-            yield slot, count, None
 
 
 @contextmanager

@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+# Ten times what the slowest store may take for one request of a usual size.
+STALLED_SECONDS = 600.0
+
 
 class ResourceSettings(BaseModel):
     """What actors take of the cluster. Changing it changes no pixel and no dataset."""
@@ -24,6 +27,11 @@ class ResourceSettings(BaseModel):
     )
     batch_megapixels: float | Literal["auto"] = Field(
         "auto", description="Pixels in one pass through a network; auto: small on a CPU, 16 on a GPU."
+    )
+    stalled_after: Annotated[float, Field(gt=0)] = Field(
+        STALLED_SECONDS,
+        description="Seconds without any progress after which an actor's process is ended and its shard tried again; "
+        "a content that stalls it twice becomes a failed record.",
     )
 
     def model_post_init(self, _: object) -> None:

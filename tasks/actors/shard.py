@@ -30,6 +30,8 @@ Note = Callable[[list[str], int], None]
 COMPRESSING_BYTES = 2**27
 COMPRESSING_PER_THREAD = 8
 READ_AHEAD_PER_THREAD = 2
+# Of the time after which a silent actor is ended: who waits for the store says so before that.
+READ_PATIENCE = 0.5
 
 
 def stylize_shard(loaded: Loaded, order: ShardOrder, note: Note) -> ShardFooter:
@@ -56,8 +58,28 @@ def rehearse_shard(loaded: Loaded, order: ShardOrder, note: Note) -> None:
 def open_run(loaded: Loaded, order: ShardOrder, note: Note) -> Iterator[ShardRun]:
     """An attempt at a shard, with its spool on local disk and its threads; both end with the block."""
     corpus = open_corpus(order.corpus)
-    with ShardSpool(corpus.carried) as spool, ThreadPoolExecutor(loaded.settings.codec_threads) as pool:
+    with ShardSpool(corpus.carried) as spool, _open_threads(loaded.settings.codec_threads) as pool:
         yield ShardRun(loaded, order, corpus, spool, pool, note)
+
+
+@contextmanager
+def _open_threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that end with the block; after an error nobody waits for them, since a store may hold one for long."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _next(contents: Iterator[ShardContent], patience: float) -> ShardContent | None:
+    """The next content, None after the last. Raises OSError where the store keeps it back."""
+    try:
+        return next(contents, None)
+    except TimeoutError as error:
+        raise OSError(f"a read of the corpus took more than {patience:g} s") from error
 
 
 class ShardRun:
@@ -92,6 +114,9 @@ class ShardRun:
         with self.clock.timed("load"):
             styles = self.loaded.ready(self.order.styles)
             renderer = BatchRenderer(self.loaded, styles, self.order.seed, self.clock)
+            if self.order.alone:
+                renderer.limit_pixels = 1
+        self._announce(())
         for batch in batch_contents(self._decoded(), renderer.stride, lambda: renderer.limit_pixels):
             self._batches.setdefault(padded_size(batch[0], renderer.stride), []).append(len(batch))
             for outcome in renderer.render(batch):
@@ -120,10 +145,11 @@ class ShardRun:
     def _decoded(self) -> Iterator[ShardContent]:
         """Contents with a picture; the others become failed records on their way."""
         depth = READ_AHEAD_PER_THREAD * self.loaded.settings.codec_threads
-        contents = read_contents(self.corpus, self.order, self._pool, depth, self._announce)
+        patience = READ_PATIENCE * self.loaded.settings.stalled_after
+        contents = read_contents(self.corpus, self.order, self._pool, depth, self._announce, patience)
         while True:
             with self.clock.timed("wait"):
-                content = next(contents, None)
+                content = _next(contents, patience)
             if content is None:
                 return
             self.clock.add("read", content.read_seconds)

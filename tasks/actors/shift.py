@@ -1,8 +1,9 @@
 """A shift: shards handed to whichever actor is free, and what becomes of those that fail.
 
-Ray restarts actors; shards are requeued here. A process that died is charged only to the shard that it had
-started; at the second death the contents that it had in hand are tried one by one, and the shard runs again
-without those that kill. A lost node or a preemption is nobody's fault, up to a cap.
+Ray restarts actors; shards are requeued here. A process that died, or made no progress and was ended, is charged only
+to the shard that it had started; at the second time the contents that it had in hand are tried one by one, and the
+shard runs again without those that did it. A lost node, a drained one or a process that was asked to end is nobody's
+fault, up to a cap.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
+from tasks.actors.hope import Hope, ShardFailure
 from tasks.actors.journal import JournalEntry
+from tasks.actors.nodes import draining_nodes, is_alive
 from tasks.actors.orders import ShardOrder
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.sink import AbandonedError
@@ -28,37 +31,36 @@ IN_FLIGHT = 2  # one at work, one waiting: the actor never idles, and a death lo
 DEATHS_BEFORE_REHEARSAL = 2
 MAX_DEATHS = 4
 MAX_ERRORS = 3
+ERROR_PAUSE_SECONDS = 2.0  # before the second try at a shard, twice that before the third: a store may recover
 FREE_LOSSES = 20
 WAIT_SECONDS = 1.0
 RESTART_POLL_SECONDS = 0.2
 RESTART_SECONDS = 300.0
+# Ray declares a node dead up to 18 s after its raylet was killed (facts/infra.md 5); its processes die before that.
+DOUBT_SECONDS = 40.0
 
 Call = Any  # a ray.ObjectRef, whose type parameter Ray itself leaves open
 OnShard = Callable[[ShardFooter], None]
 
 
 class Crew(Protocol):
-    """What a shift needs of a pool."""
+    """What a shift needs of a pool. `places` says where each actor is."""
 
     actors: list[Any]
+    places: list[dict[str, Any]]
 
     def entries(self) -> dict[int, JournalEntry]: ...
 
-    def find_killers(self, slot: int, order: ShardOrder, suspects: set[str]) -> frozenset[str]: ...
+    def end_stalled(self, busy_since: Mapping[int, float]) -> list[int]: ...
 
+    def end(self, slot: int) -> None: ...
 
-@dataclass(frozen=True)
-class ShardFailure:
-    """A shard that was given up, and why."""
-
-    plan: int
-    shard: int
-    reason: str
+    def find_killers(self, slot: int, order: ShardOrder, suspects: set[str]) -> dict[str, str]: ...
 
 
 @dataclass
 class _Cost:
-    """What a shard has cost so far. `harmless`: none of its contents kills a process all alone."""
+    """What a shard has cost so far. `harmless`: none of its contents takes a process down all alone."""
 
     deaths: int = 0
     errors: int = 0
@@ -67,50 +69,84 @@ class _Cost:
     harmless: bool = False
 
 
+@dataclass(frozen=True)
+class _Death:
+    """A process that died at a shard, until it is known whether its node died with it."""
+
+    slot: int
+    order: ShardOrder
+    entry: JournalEntry
+    hung: bool
+    since: float
+
+
 class Shift:
     """One feeding of a crew with shards."""
 
-    def __init__(self, crew: Crew, orders: Iterable[ShardOrder], on_shard: OnShard) -> None:
+    def __init__(self, crew: Crew, orders: Iterable[ShardOrder], on_shard: OnShard, max_failed: float = 1.0) -> None:
         self.given_up: list[ShardFailure] = []
         self._crew, self._on_shard = crew, on_shard
+        self._hope = Hope(max_failed)
         self._waiting = deque(orders)
+        self._resting: list[tuple[float, ShardOrder]] = []
         self._out: dict[Call, tuple[int, ShardOrder]] = {}
+        self._busy_since: dict[int, float] = {}
+        self._hung: set[int] = set()
+        self._doubted: list[_Death] = []
         self._restarting: dict[Call, tuple[int, Any]] = {}
         self._down_since: dict[int, float] = {}
+        self._looked = time.monotonic()
         self._costs: defaultdict[tuple[int, int], _Cost] = defaultdict(_Cost)
 
     def is_at_work(self) -> bool:
         """Whether a shard still waits or is out."""
-        return bool(self._waiting or self._out)
+        return bool(self._waiting or self._resting or self._out or self._doubted)
 
     def step(self) -> None:
-        """Hand out what there is room for, then wait a moment for something to end."""
+        """Hand out what there is room for, then wait a moment for something to end. Raises HopelessError."""
+        self._wake()
         self._feed()
-        ended, _ = ray.wait([*self._out, *self._restarting], num_returns=1, timeout=WAIT_SECONDS)
-        for call in ended:
+        calls = [*self._out, *self._restarting]
+        if not calls:
+            time.sleep(RESTART_POLL_SECONDS)
+        for call in ray.wait(calls, num_returns=1, timeout=WAIT_SECONDS)[0] if calls else ():
             if call in self._out:
                 self._settle(call)
             else:
                 self._settle_restart(call)
+        self._settle_doubted()
+        self._look_after_actors()
+        self._hope.check(self.given_up)
 
     def rows_in_hand(self) -> int:
         """Rows made in shards that are out now."""
         out = {(*order.key, order.attempt) for _, order in self._out.values()}
         return sum(entry.rows for entry in self._crew.entries().values() if entry.shard in out)
 
+    def _wake(self) -> None:
+        now = time.monotonic()
+        self._waiting.extend(order for until, order in self._resting if until <= now)
+        self._resting = [(until, order) for until, order in self._resting if until > now]
+
     def _feed(self) -> None:
         """One round after another, so that shards are spread before they are stacked."""
         load = Counter(slot for slot, _ in self._out.values())
-        down = {slot for slot, _ in self._restarting.values()}
+        down = self._slots_down()
         for depth in range(IN_FLIGHT):
             for slot, actor in enumerate(self._crew.actors):
                 if self._waiting and slot not in down and load[slot] <= depth:
                     order = self._waiting.popleft()
+                    if not load[slot]:
+                        self._busy_since[slot] = time.monotonic()
                     self._out[actor.stylize.remote(order)] = (slot, order)
                     load[slot] += 1
 
+    def _slots_down(self) -> set[int]:
+        return {slot for slot, _ in self._restarting.values()}
+
     def _settle(self, call: Call) -> None:
         slot, order = self._out.pop(call)
+        self._busy_since[slot] = time.monotonic()
         try:
             footer = ray.get(call)
         except RayTaskError as error:
@@ -118,7 +154,8 @@ class Shift:
         except RayError as error:
             self._settle_death(slot, order, getattr(error, "preempted", False))
         else:
-            self._on_shard(footer)  # type: ignore[arg-type]  # mypy takes a Call for several
+            self._hope.add(footer)  # type: ignore[arg-type]  # mypy takes a Call for several
+            self._on_shard(footer)  # type: ignore[arg-type]
 
     def _settle_error(self, order: ShardOrder, error: Exception) -> None:
         """An exception is a bug or the infrastructure: try again, then give the shard up with its reason."""
@@ -128,15 +165,31 @@ class Shift:
             self._give_up(order, f"{type(error).__name__}: {error}")
         else:
             log.warning("shard %d-%d failed and is tried again: %s: %s", *order.key, type(error).__name__, error)
-            self._waiting.append(order.again())
+            pause = ERROR_PAUSE_SECONDS * 2 ** (cost.errors - 1)
+            self._resting.append((time.monotonic() + pause, order.again()))
 
     def _settle_death(self, slot: int, order: ShardOrder, preempted: bool) -> None:
         entry = self._crew.entries().get(slot)
         self._watch_restart(slot)
-        if entry is None or entry.shard != (*order.key, order.attempt) or preempted or not _is_alive(entry.node):
+        if entry is None or entry.shard != (*order.key, order.attempt) or preempted or entry.left:
             self._requeue_free(order)
         else:
-            self._charge(slot, order, set(entry.in_hand))
+            hung = slot in self._hung
+            self._hung.discard(slot)
+            self._doubted.append(_Death(slot, order, entry, hung, time.monotonic()))
+
+    def _settle_doubted(self) -> None:
+        """Charge deaths once their actor is up again; free those whose node turns out to be lost or drained."""
+        doubted, self._doubted = self._doubted, []
+        for death in doubted:
+            if not is_alive(death.entry.node) or death.entry.node in draining_nodes():
+                self._requeue_free(death.order)
+            elif death.slot in self._slots_down() and time.monotonic() - death.since < DOUBT_SECONDS:
+                self._doubted.append(death)
+            elif death.hung and not death.entry.in_hand:
+                self._settle_error(death.order, TimeoutError("it made no progress, with no content in hand"))
+            else:
+                self._charge(death.slot, death.order, set(death.entry.in_hand))
 
     def _requeue_free(self, order: ShardOrder) -> None:
         cost = self._costs[order.key]
@@ -151,7 +204,7 @@ class Shift:
         cost.deaths += 1
         cost.suspects |= in_hand
         log.warning("a process died at shard %d-%d (death %d)", *order.key, cost.deaths)
-        killers: frozenset[str] = frozenset()
+        killers: dict[str, str] = {}
         if cost.deaths >= DEATHS_BEFORE_REHEARSAL and not cost.harmless:
             killers = self._crew.find_killers(slot, order, cost.suspects)
             self._watch_restart(slot)
@@ -162,7 +215,24 @@ class Shift:
         if cost.deaths >= MAX_DEATHS:
             self._give_up(order, f"its process died {cost.deaths} times, and no single content is to blame")
         else:
-            self._waiting.append(order.again(killers))
+            self._waiting.append(order.again(killers, alone=cost.harmless))
+
+    def _look_after_actors(self) -> None:
+        """End actors that make no progress, and those on nodes that are being drained; their shards come back."""
+        if time.monotonic() - self._looked < WAIT_SECONDS:
+            return
+        self._looked = time.monotonic()
+        down = self._slots_down()
+        busy = {slot: self._busy_since[slot] for slot, _ in self._out.values() if slot not in down}
+        for slot in self._crew.end_stalled(busy):
+            self._hung.add(slot)
+            self._watch_restart(slot)  # and it is left alone meanwhile
+        leaving = draining_nodes()
+        for slot, place in enumerate(self._crew.places):
+            if slot not in down and place["node"] in leaving:
+                log.warning("node %s is drained: its actor %d moves", place["node"], slot)
+                self._crew.end(slot)
+                self._watch_restart(slot)
 
     def _watch_restart(self, slot: int) -> None:
         actor = self._crew.actors[slot]
@@ -175,18 +245,25 @@ class Shift:
         if actor is not self._crew.actors[slot]:
             return
         try:
-            ray.get(call)
+            self._crew.places[slot] = ray.get(call)  # type: ignore[call-overload]  # mypy takes a Call for several
         except ActorUnavailableError as error:
-            if time.monotonic() - self._down_since.setdefault(slot, time.monotonic()) > RESTART_SECONDS:
-                raise RuntimeError(f"An actor's process dies whenever it starts: {error}") from error
-            time.sleep(RESTART_POLL_SECONDS)
-            self._watch_restart(slot)
+            self._wait_on(slot, error)
         except RayTaskError as error:
             raise find_cause(error) from error
         except RayActorError as error:
             raise RuntimeError(f"An actor could not start again: {error}") from error
         else:
             self._down_since.pop(slot, None)
+            self._hung.discard(slot)
+
+    def _wait_on(self, slot: int, error: Exception) -> None:
+        """Ask again a little later: for as long as it takes while another actor is up, since nodes may come back."""
+        self._down_since.setdefault(slot, time.monotonic())
+        all_down = time.monotonic() - max(self._down_since.values())
+        if len(self._down_since) == len(self._crew.actors) and all_down > RESTART_SECONDS:
+            raise RuntimeError(f"An actor's process dies whenever it starts: {error}") from error
+        time.sleep(RESTART_POLL_SECONDS)
+        self._watch_restart(slot)
 
     def _give_up(self, order: ShardOrder, reason: str) -> None:
         log.error("shard %d-%d was given up: %s", *order.key, reason)
@@ -197,8 +274,3 @@ def find_cause(error: RayTaskError) -> Exception:
     """The exception that an actor raised."""
     cause = error.cause
     return cause if isinstance(cause, Exception) else error
-
-
-def _is_alive(node_id: str) -> bool:
-    """Whether the node that an actor ran on is still there."""
-    return any(node["NodeID"] == node_id and node["Alive"] for node in ray.nodes())

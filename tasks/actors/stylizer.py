@@ -11,12 +11,16 @@ import ray
 import torch
 
 from tasks.actors.journal import JournalEntry
+from tasks.actors.leaving import leave_when_asked
 from tasks.actors.loaded import Loaded
 from tasks.actors.orders import ActorSettings, ShardOrder
 from tasks.actors.shard import Note, rehearse_shard, stylize_shard
 from tasks.dataset.footer import ShardFooter
 from tasks.methods.bars import listening
 from tasks.styles import PlannedStyle
+
+# A process that is asked to end has seconds; its driver may be gone.
+FAREWELL_SECONDS = 2.0
 
 
 @ray.remote
@@ -31,6 +35,7 @@ class Stylizer:
         self._loaded: Loaded | None = None
         self._journal = ray.get_actor(journal)
         self._node = ray.get_runtime_context().get_node_id()
+        leave_when_asked(lambda: ray.get(self._journal.leave.remote(slot), timeout=FAREWELL_SECONDS))
 
     def describe(self) -> dict[str, Any]:
         """Where this actor runs, ready for work: process, node, the ids of its GPUs, and the device it uses."""
@@ -46,12 +51,15 @@ class Stylizer:
 
     def stylize(self, order: ShardOrder) -> ShardFooter:
         """Make and commit a shard; gives the footer that stands, without the failures that it carries."""
-        footer = stylize_shard(self._load(), order, self._note(order))
+        with listening(self._tell):
+            footer = stylize_shard(self._load(), order, self._note(order))
+        self._tell("")
         return footer.model_copy(update={"failures": ""})
 
     def rehearse(self, order: ShardOrder) -> None:
         """Do the work and throw it away."""
-        rehearse_shard(self._load(), order, self._note(order))
+        with listening(self._tell):
+            rehearse_shard(self._load(), order, self._note(order))
 
     def _tell(self, text: str) -> None:
         self._journal.tell.remote(self._slot, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from tqdm import tqdm
 INTERVAL_SECONDS = 5.0  # between two states of a bar
 
 _listeners: list[Callable[[str], None]] = []
+_told_at = [0.0]
 
 
 class Bar(tqdm):  # type: ignore[type-arg]  # of anything, or of nothing where steps are told by `update`
@@ -25,6 +27,15 @@ class Bar(tqdm):  # type: ignore[type-arg]  # of anything, or of nothing where s
         postfix = f", {self.postfix}" if self.postfix else ""
         for listener in _listeners:
             listener(f"{self.desc.removesuffix(': ')}: {self.n} of {self.total}{postfix}")
+
+
+def tell(text: str) -> None:
+    """Tell listeners what takes long and has no bar, at most every few seconds: who is silent is taken for stuck."""
+    if time.monotonic() - _told_at[0] < INTERVAL_SECONDS:
+        return
+    _told_at[0] = time.monotonic()
+    for listener in _listeners:
+        listener(text)
 
 
 @contextmanager

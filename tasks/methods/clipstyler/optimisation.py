@@ -18,6 +18,7 @@ from tasks.losses.clip import embed_crops, embed_pixels, unit_directions
 from tasks.losses.crops import Crops, draw_crops
 from tasks.losses.perceptual import structure_losses, variation_norms
 from tasks.losses.taps import TapLoss
+from tasks.methods.bars import tell
 from tasks.methods.base import Content
 from tasks.methods.clipstyler.directions import Targets
 from tasks.methods.clipstyler.settings import OptimizeSettings
@@ -140,7 +141,8 @@ def optimise(whole: Optimisation, generators: Sequence[torch.Generator]) -> Tens
     height, width = whole.objective.images_PCHW.shape[-2:]
     images: list[Tensor] = [torch.empty(0)] * len(generators)
     running, places, history = whole, list(range(len(generators))), []
-    for _ in range(settings.steps - 1):
+    for step in range(settings.steps - 1):
+        tell(f"optimising pictures: step {step} of {settings.steps}")
         drawn = draw_crops([generators[place] for place in places], settings.crops, settings.crop_size, (height, width))
         history.append(running.step(drawn))
         if not settings.plateau or len(history) % WINDOW or len(history) < 2 * WINDOW:

@@ -18,6 +18,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, LCMScheduler, 
 from torch import Tensor
 
 from tasks.encoders.diffusion.backbone import Diffusion
+from tasks.methods.bars import tell
 from tasks.methods.inst.settings import SamplingSettings
 
 Draws = Sequence[torch.Generator]  # each output's own, on the CPU: the same picture on every device
@@ -95,6 +96,7 @@ class Sampler:
         """Latents after all those steps; eta is 0."""
         draws: dict[str, Any] = {"generator": list(seeds)} if self.settings.sampler == "lcm" else {}
         for time in timesteps:
+            tell("painting")
             noise_PCHW = self._predict(latents_PCHW, time, conditions, guided=True)
             latents_PCHW = self.scheduler.step(noise_PCHW, time, latents_PCHW, return_dict=False, **draws)[0]
         return latents_PCHW

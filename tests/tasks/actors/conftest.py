@@ -39,6 +39,7 @@ def local_ray() -> Iterator[None]:
 
     kept = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent / "crashing"), kept or ""])
+    os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine would starve actors
     start_local(num_cpus=4, num_gpus=2)
     yield
     ray.shutdown()

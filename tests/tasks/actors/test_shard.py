@@ -163,12 +163,22 @@ def test_a_second_attempt_finds_the_first_ones_commit(
 def test_excluded_contents_fail_and_are_not_touched(
     tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
 ) -> None:
-    order = make_order(photos, styles).again(frozenset({"p02.jpg"}))
+    order = make_order(photos, styles).again({"p02.jpg": "process_died"})
     footer = stylize(load(tmp_path / "out"), order)
     assert (footer.records, footer.failed, footer.attempt) == (10, 2, 1)
     assert {(r["content_id"], r["error_class"], r["error_stage"]) for r in failures(tmp_path / "out")} == {
         ("p02.jpg", "process_died", "process")
     }
+
+
+def test_contents_that_took_a_process_down_together_run_one_at_a_time(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
+) -> None:
+    order = make_order(photos, styles)
+    together, alone = stylize(load(tmp_path / "a"), order), stylize(load(tmp_path / "b"), order.again(alone=True))
+    assert sum(size.batches for size in together.batches) == 3
+    assert sum(size.batches for size in alone.batches) == 6
+    assert furthest(pixels(tmp_path / "a"), pixels(tmp_path / "b")) <= 1
 
 
 def test_a_rehearsal_touches_one_content_and_writes_nothing(

@@ -1,0 +1,59 @@
+"""How a command ends that did not come to its end: one sentence, and the exit code that is true."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+
+import typer
+
+from tasks.records import RequestError
+from tasks.storage import shorten_error
+
+WRONG, INCOMPLETE = 2, 3
+INTERRUPTED = 128 + signal.SIGINT  # what a shell expects after ^C
+AGAIN = "Nothing is lost: run the same command again."
+
+
+class Terminated(BaseException):
+    """SIGTERM: actors are ended and the cluster is left on the way out."""
+
+
+def end_well(command: Callable[[], object]) -> None:
+    """Call a command; end the process with what its exit code should be where it raises.
+
+    SIGTERM ends a run as ^C does: its actors within seconds, and what is committed stays.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        command()
+    except RequestError as error:
+        _end(WRONG, str(error))
+    except Terminated:
+        _end(INCOMPLETE, f"The run was asked to end. {AGAIN}")
+    except (KeyboardInterrupt, SystemExit) as error:
+        # Typer makes the one of the other, without a word.
+        if isinstance(error, SystemExit) and error.code != INTERRUPTED:
+            raise
+        _end(INTERRUPTED, f"The run was interrupted. {AGAIN}")
+    except Exception as error:  # noqa: BLE001  # whatever it is, exit code 1 would say that too many pairs failed
+        if not _says_enough(error):
+            traceback.print_exc()
+        _end(INCOMPLETE, f"The run ended early ({type(error).__name__}: {shorten_error(error)}). {AGAIN}")
+
+
+def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: cleaning up takes a moment
+    raise Terminated
+
+
+def _says_enough(error: Exception) -> bool:
+    """Errors of storage, of the network and of the cluster explain themselves; others are bugs of ours."""
+    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in ("botocore", "httpx", "ray", "prefect")
+
+
+def _end(code: int, sentence: str) -> None:
+    typer.echo(f"atelier: {sentence}", err=True)
+    sys.exit(code)
