@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from tasks.corpus.base import Piece
 from tasks.corpus.settings import CorpusSettings
+from tasks.dataset.forgotten import Forgotten
 from tasks.images.settings import ImageSettings
 from tasks.plan import Plan
 from tasks.shards import PlannedPiece
@@ -41,7 +42,10 @@ class ActorSettings:
 
 @dataclass(frozen=True)
 class ShardOrder:
-    """A shard to make: its pieces, its styles, and what the plan froze. `excluded` contents killed an actor."""
+    """A shard to make: its pieces, its styles, and what the plan froze. `excluded` contents killed an actor.
+
+    `forgotten` counts pairs that were planned and have been taken down since: they are in no piece and style of it.
+    """
 
     plan: int
     shard: int
@@ -53,6 +57,7 @@ class ShardOrder:
     pieces: tuple[Piece, ...]
     attempt: int = 0
     excluded: frozenset[str] = frozenset()
+    forgotten: int = 0
 
     @property
     def key(self) -> tuple[int, int]:
@@ -67,6 +72,15 @@ class ShardOrder:
     def again(self, excluded: frozenset[str] = frozenset()) -> ShardOrder:
         """The next attempt at this shard."""
         return replace(self, attempt=self.attempt + 1, excluded=self.excluded | excluded)
+
+    def without(self, forgotten: Forgotten) -> ShardOrder:
+        """The order without what was taken down."""
+        if not forgotten:
+            return self
+        kept = replace(
+            self, pieces=tuple(forgotten.keep_pieces(self.pieces)), styles=forgotten.keep_styles(self.styles)
+        )
+        return replace(kept, forgotten=self.pairs - kept.pairs)
 
     def contents(self) -> list[str]:
         """Ids of the shard's contents, in order."""

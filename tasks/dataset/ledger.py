@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.dataset.footer import ShardFooter, read_footer
+from tasks.dataset.forgotten import Forgotten, PairKey, read_forgotten
 from tasks.ownership import Ownership
 from tasks.plan import Plan, plan_folder, read_chain, read_pieces
 from tasks.shards import PlannedPiece
@@ -18,8 +20,6 @@ from tasks.storage import Folder
 from tasks.styles import PlannedStyle
 
 READERS = 16
-# Of a pair: content id, content version, style digest.
-PairKey = tuple[str, str, str]
 PAIR_COLUMNS = ["content_id", "content_version", "style_digest"]
 
 
@@ -62,6 +62,11 @@ class Ledger:
         self.abandoned = {plan.seq for plan in self.chain if tombstone(plan.seq) in names}
         self.data = folder.list("data")
         self._pieces: dict[int, list[PlannedPiece]] = {}
+
+    @cached_property
+    def forgotten(self) -> Forgotten:
+        """What was taken down."""
+        return read_forgotten(self.folder)
 
     @cached_property
     def footers(self) -> dict[tuple[int, int], tuple[ShardFooter | None, int]]:
@@ -117,14 +122,15 @@ class Ledger:
         return [self._plan_status(plan) for plan in self.chain]
 
     def failures(self) -> list[pa.Table]:
-        """Failed records, a table a shard, without those that a later plan took up again and committed."""
+        """Failed records, a table a shard, without those that were taken down or that a later plan committed again."""
         tables, done = [], self._retried()
         for plan in self.chain:
             for shard in range(plan.shards):
                 footer, _ = self.footers.get((plan.seq, shard), (None, 0))
                 table = footer.failure_table() if footer else None
                 if table is not None:
-                    tables.append(table.filter(pa.array(_is_last(row, plan.seq, done) for row in pair_rows(table))))
+                    table = table.filter(pa.array(_is_last(row, plan.seq, done) for row in pair_rows(table)))
+                    tables.append(table.filter(pc.invert(self.forgotten.rows(table))))
         return [table for table in tables if table.num_rows]
 
     def _retried(self) -> dict[PairKey, int]:
