@@ -35,12 +35,14 @@ from tasks.storage import Folder
 class Verification:
     """What verify found: counts, and each problem as one sentence with the object it is about.
 
-    `forgotten` counts pairs of committed shards that were taken down; they have no record, and are not lost.
+    `forgotten` counts pairs of committed shards that were taken down; they have no record, and are not lost. `pictures`
+    counts those that were decoded and are good, where it was asked for.
     """
 
     records: int = 0
     failed: int = 0
     forgotten: int = 0
+    pictures: int = 0
     open_shards: int = 0
     problems: list[str] = field(default_factory=list)
 
