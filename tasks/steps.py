@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from tqdm import tqdm
 
 from tasks.actors.on_demand import PoolOnDemand
 from tasks.actors.orders import make_order
@@ -40,6 +38,7 @@ from tasks.preflight import (
     settle_format,
     settle_prompts,
 )
+from tasks.progress import make_bar
 from tasks.records import RequestError
 from tasks.report.summary import render_summary
 from tasks.scores.settings import ScoreSettings
@@ -203,12 +202,6 @@ def locate_corpus(plan: Plan, wanted: CorpusSettings) -> CorpusSettings:
     except RequestError:
         return wanted.model_copy(update={"size": plan.corpus.size})
     return plan.corpus
-
-
-def make_bar(total: int, unit: str) -> Any:
-    """A bar on stderr: a log file gets a line now and then, a terminal a bar that moves."""
-    interval = 0.5 if sys.stderr.isatty() else 15.0
-    return tqdm(total=total, unit=unit, file=sys.stderr, mininterval=interval, smoothing=0.1)
 
 
 class Progress:

@@ -109,9 +109,10 @@ def test_of_many_bad_pictures_in_a_shard_a_few_are_named(recorded: Folder, monke
             writer.add_key_value_metadata({KEY.decode(): footer.to_json()})
         recorded.publish(name, sink.getvalue(), create=False)
     problems = check_deeply(Ledger(recorded)).problems
-    assert sorted(problem.split(": ")[-1] for problem in problems) == ["and 1 more", "and 1 more", "and 3 more"] + [
-        "seed is not as planned"
-    ] * 3
+    assert (
+        sorted(problem.split(": ")[-1] for problem in problems)
+        == ["and 1 more", "and 1 more", "and 3 more"] + ["seed is not as planned"] * 3
+    )
 
 
 def test_what_a_takedown_leaves_is_whole_to_the_last_picture(recorded: Folder) -> None:
