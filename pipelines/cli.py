@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.command import Json, Root, open_dataset, print_data
+from pipelines.export_command import export
 from pipelines.matrix_command import matrix
 from pipelines.models_command import models_app
 from pipelines.status_command import status
@@ -158,6 +159,7 @@ def report(root: Root, as_json: Json = False) -> None:
     print_data({"report": where}, as_json, where)
 
 
+app.command()(export)
 app.command()(forget)
 app.command()(gc)
 app.command()(matrix)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from tasks.dataset.footer import KEY, ShardFooter, pack_failures, parse_footer, read_footer
 from tasks.dataset.forgotten import Forgotten, read_forgotten
 from tasks.dataset.ledger import PAIR_COLUMNS, read_columns, shard_name
-from tasks.dataset.writing import open_writer, write_failures
+from tasks.dataset.writing import count_picture_bytes, open_writer, plain_schema, write_failures
 from tasks.storage import Folder
 
 
@@ -99,16 +99,6 @@ def _without(footer: ShardFooter, forgotten: Forgotten, records: int, picture_by
             "picture_bytes": picture_bytes,
         }
     )
-
-
-def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema of a shard that was read, without the footer that came with it."""
-    return schema.with_metadata({k: v for k, v in (schema.metadata or {}).items() if k != KEY})
-
-
-def count_picture_bytes(table: pa.Table) -> int:
-    """Bytes of the pictures of some records."""
-    return pc.sum(pc.binary_length(pc.struct_field(table["image"], "bytes"))).as_py() or 0
 
 
 def _is_stale(folder: Folder, name: str, forgotten: Forgotten) -> bool:

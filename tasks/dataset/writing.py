@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.dataset.footer import ShardFooter
+from tasks.dataset.footer import KEY, ShardFooter
 from tasks.dataset.ledger import shard_name
 from tasks.storage import Folder
 
@@ -32,6 +33,22 @@ def write_failures(folder: Folder, footer: ShardFooter) -> None:
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
     folder.publish(name, sink.getvalue(), create=False)
+
+
+def read_schema(folder: Folder, name: str) -> pa.Schema:
+    """The schema of a shard."""
+    with folder.open(name) as file:
+        return plain_schema(pq.ParquetFile(file).schema_arrow)
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema of a shard that was read, without the footer that came with it."""
+    return schema.with_metadata({k: v for k, v in (schema.metadata or {}).items() if k != KEY})
+
+
+def count_picture_bytes(table: pa.Table) -> int:
+    """Bytes of the pictures of some records."""
+    return pc.sum(pc.binary_length(pc.struct_field(table["image"], "bytes"))).as_py() or 0
 
 
 def _options(schema: pa.Schema) -> Mapping[str, Any]:
