@@ -11,7 +11,7 @@ from typing import Any
 
 from tasks.dataset.export import FOLDER, ExportRequest, FrozenExport, Key, PartDone, committed, group_by_bytes, select
 from tasks.dataset.ledger import Ledger, shard_name
-from tasks.dataset.samples import find_label, plain_values, sample_key
+from tasks.dataset.samples import find_labels, plain_values, sample_key
 from tasks.dataset.selection import Selection
 from tasks.dataset.writing import read_schema
 from tasks.images.encoding import suffix
@@ -49,10 +49,10 @@ class ArchiveExporter:
         return cut_records(self._ledger, self._request.object_bytes), []
 
     def begin(self, frozen: FrozenExport) -> None:
-        """Find the column of classes; a wrong one is said before a tar is written."""
-        self._label = find_label(
-            read_schema(self._ledger.folder, f"data/{shard_name(*frozen.parts[0][0])}"), self._request.label
-        )
+        """Find the column of classes of each plan; a wrong one is said before a tar is written."""
+        firsts = {key[0]: key for part in reversed(frozen.parts) for key in reversed(part)}
+        schemas = {seq: read_schema(self._ledger.folder, f"data/{shard_name(*key)}") for seq, key in firsts.items()}
+        self._labels = find_labels(schemas, self._request.label)
 
     def make(self, number: int, shards: Sequence[Key]) -> PartDone:
         """Write a tar, then the note that it is there."""
@@ -63,9 +63,11 @@ class ArchiveExporter:
         with tempfile.TemporaryFile(prefix="atelier-spool-") as spool:
             records = 0
             with tarfile.open(fileobj=spool, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                for row in read_rows(self._ledger, self._selection, shards):
-                    self._add_sample(tar, row)
-                    records += 1
+                for key in shards:
+                    label = self._labels[key[0]]
+                    for row in read_rows(self._ledger, self._selection, [key]):
+                        self._add_sample(tar, row, label)
+                        records += 1
             size = spool.tell() if records else 0
             if records:
                 self._target.publish_file(f"{number:06d}.tar", spool)
@@ -75,11 +77,11 @@ class ArchiveExporter:
     def end(self) -> None:
         """Tars need nothing after them."""
 
-    def _add_sample(self, tar: tarfile.TarFile, row: dict[str, Any]) -> None:
+    def _add_sample(self, tar: tarfile.TarFile, row: dict[str, Any], label: str | None) -> None:
         key = sample_key(row)
         members = {self._suffix: row["image"]["bytes"], ".json": json.dumps(plain_values(row)).encode()}
-        if self._label and row.get(self._label) is not None:
-            members[".cls"] = str(row[self._label]).encode()
+        if label is not None and row[label] is not None:
+            members[".cls"] = str(row[label]).encode()
         for ending, data in members.items():
             member = tarfile.TarInfo(key + ending)  # no time and no owner: the same records make the same tar
             member.size = len(data)

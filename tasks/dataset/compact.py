@@ -19,7 +19,7 @@ from tasks.dataset.ledger import Ledger, shard_name
 from tasks.dataset.merging import ShardMerge
 from tasks.dataset.stored import OWN, own_store, stored_names
 from tasks.dataset.writing import write_failures
-from tasks.plan import Plan, Wanted, draft, publish_plan
+from tasks.plan import Plan, Wanted, draft, publish_plan, read_chain
 from tasks.records import RequestError
 from tasks.shards import Group, PlannedPiece, by_shard
 from tasks.storage import Folder
@@ -77,13 +77,14 @@ class CompactExporter:
         assert identity is not None  # the ledger has plans
         freeze_identity(self._target, DatasetIdentity(images=identity.images, seed=identity.seed))
         self._mark()
+        there = read_chain(self._target)
         ends = [*frozen.plans, len(frozen.parts)]
         for seq, (start, stop) in enumerate(pairwise(ends), 1):
-            plan, planned = self._draft(frozen.parts[start:stop])
-            placed = publish_plan(self._target, plan, planned, seq)
-            if placed is None:
+            # One that is there stands, whatever was taken down since.
+            plan = there[seq - 1] if seq <= len(there) else self._publish(frozen.parts[start:stop], seq)
+            if plan is None or plan.shards != stop - start:
                 raise RequestError(f"{self._target.uri} has plans of its own by now: export to another place.")
-            self._places += [(placed, shard) for shard in range(stop - start)]
+            self._places += [(plan, shard) for shard in range(plan.shards)]
             self._copy_representations(plan.styles)
 
     def make(self, number: int, shards: Sequence[Key]) -> PartDone:
@@ -123,24 +124,25 @@ class CompactExporter:
         chosen = self._selection.styles is None or digest in self._selection.styles
         return chosen and not self._selection.forgotten.has_style(digest)
 
-    def _draft(self, parts: Sequence[Sequence[Key]]) -> tuple[Plan, list[PlannedPiece]]:
-        """The plan of some parts, each a shard; always the same of the same parts."""
+    def _publish(self, parts: Sequence[Sequence[Key]], seq: int) -> Plan | None:
+        """The plan of some parts, each a shard; None where another plan has its place."""
         plans = self._ledger.chain
         first = plans[parts[0][0][0] - 1]
         styles: dict[str, PlannedStyle] = {}
         groups: dict[Group, int] = {}
         planned: list[PlannedPiece] = []
         for shard, keys in enumerate(parts):
-            for seq, old in keys:
-                source = plans[seq - 1]
-                group = self._group(source, old, styles)
+            for of_plan, old in keys:
+                group = self._group(plans[of_plan - 1], old, styles)
                 number = groups.setdefault(group, len(groups))
-                pieces = (one.piece for one in self._shards[seq][old])
+                pieces = (one.piece for one in self._shards[of_plan][old])
                 planned += [PlannedPiece(p, shard, number) for p in self._selection.forgotten.keep_pieces(pieces)]
         wanted = Wanted(
             first.corpus, first.images, first.seed, tuple(styles.values()), self._store(first), first.clip, first.judge
         )
-        return draft(first.kind, wanted, list(groups), planned).model_copy(update={"created": first.created}), planned
+        made = draft(first.kind, wanted, list(groups), planned)
+        made = made.model_copy(update={"created": first.created, "shards": len(parts)})
+        return publish_plan(self._target, made, planned, seq)
 
     def _group(self, source: Plan, shard: int, styles: dict[str, PlannedStyle]) -> Group:
         """A shard's group, by the places of its styles in the new plan."""

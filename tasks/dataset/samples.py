@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -57,23 +57,30 @@ def tree_path(row: Mapping[str, Any], suffix: str, several_versions: bool = Fals
 def style_folder(style: str) -> str:
     """Folder of a style: its name, with a digest where disks would not like it."""
     name = _name(style)
-    return (
-        name
-        if name == style and not name.endswith(".jsonl")
-        else f"{name}--{hashlib.sha256(style.encode()).hexdigest()[:DIGEST]}"
-    )
+    if name == style and not name.endswith(".jsonl"):
+        return name
+    return f"{name}--{hashlib.sha256(style.encode()).hexdigest()[:DIGEST]}"
 
 
-def find_label(schema: pa.Schema, wanted: str | None) -> str | None:
-    """The column of class numbers: the wanted one, or the only one of the corpus that says so, or `label`.
+def find_labels(schemas: Mapping[int, pa.Schema], wanted: str | None) -> dict[int, str | None]:
+    """The column of class numbers by plan: the wanted one, or the one that the corpus says it is, or `label`.
 
-    Raises RequestError where the wanted one holds no whole numbers.
+    Raises RequestError where the wanted one holds whole numbers nowhere.
     """
-    numbers = [field.name for field in schema if pa.types.is_integer(field.type) and field.name not in OWN_NAMES]
-    if wanted is not None:
-        if wanted not in numbers:
-            raise RequestError(f"{wanted!r} is no column of class numbers; of whole numbers are: {', '.join(numbers)}.")
-        return wanted
+    numbers = {seq: _number_columns(schema) for seq, schema in schemas.items()}
+    if wanted is None:
+        return {seq: _guess_label(schema, numbers[seq]) for seq, schema in schemas.items()}
+    if not any(wanted in names for names in numbers.values()):
+        known = ", ".join(sorted({name for names in numbers.values() for name in names})) or "none"
+        raise RequestError(f"{wanted!r} is no column of class numbers; of whole numbers are: {known}.")
+    return {seq: wanted if wanted in names else None for seq, names in numbers.items()}
+
+
+def _number_columns(schema: pa.Schema) -> list[str]:
+    return [field.name for field in schema if pa.types.is_integer(field.type) and field.name not in OWN_NAMES]
+
+
+def _guess_label(schema: pa.Schema, numbers: Sequence[str]) -> str | None:
     features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
     classes = [name for name in numbers if features.get(name, {}).get("_type") == "ClassLabel"]
     return classes[0] if len(classes) == 1 else "label" if "label" in numbers else None
@@ -94,10 +101,9 @@ def _plain(value: Any) -> Any:
 def _name(part: str) -> str:
     """One name of a path, without what means something to a shell or a disk."""
     plain = "".join(c if c.isalnum() or c in SAFE else "_" for c in part)
-    plain = _cut(plain, NAME_BYTES + 40).strip(" ")
-    return (
-        plain if plain.strip(".") and not plain.startswith(".") and not plain.endswith(".") else f"_{plain.strip('.')}"
-    )
+    plain = _cut(plain, NAME_BYTES).strip(" ")
+    # A name that begins with a dot is hidden from readers of folders; one that ends with it is lost on some disks.
+    return plain if plain and plain == plain.strip(".") else f"_{plain.strip('.')}"
 
 
 def _cut(text: str, room: int) -> str:
