@@ -9,11 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.command import Json, Root, open_dataset, print_data
 from pipelines.endings import end_well
+from pipelines.export_command import export
 from pipelines.matrix_command import matrix
 from pipelines.models_command import models_app
+from pipelines.status_command import status
+from pipelines.takedown_commands import forget, gc
 from pipelines.train_command import train_app
-from tasks.records import RequestError
 
 app = typer.Typer(
     name="atelier",
@@ -26,8 +29,6 @@ app = typer.Typer(
 )
 
 JobFile = Annotated[Path, typer.Argument(help="The job, a YAML file.", show_default=False)]
-Root = Annotated[str, typer.Argument(help="Path or URI of a dataset.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
@@ -80,71 +81,65 @@ def represent(job: JobFile, as_json: Json = False) -> None:
     from pipelines.represent import represent as flow
 
     made, held = flow(load_job(job))
-    _print({"computed": made, "held": held}, as_json, f"{made} representations computed, {held} were there.")
+    print_data({"computed": made, "held": held}, as_json, f"{made} representations computed, {held} were there.")
+
+
+app.command()(status)
 
 
 @app.command()
-def status(root: Root, as_json: Json = False) -> None:
-    """Say how far each plan of a dataset is."""
-    from tasks.dataset.ledger import Ledger
-
-    plans = Ledger(_dataset(root)).status()
-    rows = [
-        {
-            "plan": one.plan.seq,
-            "kind": one.plan.kind,
-            "created": one.plan.created,
-            "pairs": one.plan.pairs,
-            "shards": one.plan.shards,
-            "open": one.open_shards,
-            "records": one.records,
-            "failed": one.failed,
-            "abandoned": one.abandoned,
-        }
-        for one in plans
-    ]
-    lines = [
-        f"plan {r['plan']} ({r['kind']}, {r['created']}): {r['pairs']} pairs in {r['shards']} shards, "
-        f"{r['open']} open; {r['records']} records, {r['failed']} failed" + (", abandoned" if r["abandoned"] else "")
-        for r in rows
-    ]
-    _print(rows, as_json, "\n".join(lines) or "No plan yet.")
-    raise typer.Exit(3 if any(row["open"] for row in rows) else 0)
-
-
-@app.command()
-def verify(root: Root, as_json: Json = False) -> None:
-    """Check plans against objects against footers against rows."""
+def verify(
+    root: Root,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read everything: decode every picture, and hold every row against its plan.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check plans against objects against footers against rows. Exit code 3 where anything is wrong or open."""
     from dataclasses import asdict
 
     from tasks.dataset.verify import verify as check
 
-    found = check(_dataset(root))
+    folder = open_dataset(root)
+    found = _verify_deeply(folder) if deep else check(folder)
     lines = [
         *found.problems,
-        f"{found.records} records, {found.failed} failed, {found.open_shards} open shards: "
-        + ("whole." if found.is_whole else "not whole."),
+        f"{found.records} records, {found.failed} failed, {found.open_shards} open shards"
+        + (f", {found.forgotten} pairs forgotten" if found.forgotten else "")
+        + (f", {found.pictures} pictures decoded" if deep else "")
+        + (": whole." if found.is_whole else ": not whole."),
     ]
-    _print(asdict(found) | {"whole": found.is_whole}, as_json, "\n".join(lines))
+    print_data(asdict(found) | {"whole": found.is_whole}, as_json, "\n".join(lines))
     raise typer.Exit(0 if found.is_whole else 3)
 
 
 @app.command()
-def retry(root: Root, as_json: Json = False) -> None:
+def retry(
+    root: Root,
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(help="Only pairs that failed for this reason (error_class); may be given more than once."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Plan the failed pairs again and run that plan."""
     from pipelines.retry import retry as flow
 
-    _print_summary(flow(_dataset(root).uri), as_json)
+    _print_summary(flow(open_dataset(root).uri, tuple(reason or ())), as_json)
 
 
 @app.command()
-def abandon(root: Root, as_json: Json = False) -> None:
-    """Give up every open plan; what was committed stays, the rest may be planned again."""
+def abandon(
+    root: Root,
+    plan: Annotated[int | None, typer.Option(min=1, help="Only this plan; default: every open one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Give up open plans; what was committed stays, the rest may be planned again."""
     from tasks.dataset.chain import abandon_plans
 
-    plans = abandon_plans(_dataset(root))
+    plans = abandon_plans(open_dataset(root), plan)
     said = f"Abandoned plan {', '.join(map(str, plans))}." if plans else "No plan is open."
-    _print({"abandoned": plans}, as_json, said)
+    print_data({"abandoned": plans}, as_json, said)
 
 
 @app.command()
@@ -154,11 +149,14 @@ def report(root: Root, as_json: Json = False) -> None:
     from tasks.dataset.verify import check
     from tasks.summary import report_data, write_report
 
-    ledger = Ledger(_dataset(root))
+    ledger = Ledger(open_dataset(root))
     where = write_report(ledger.folder, report_data(ledger, check(ledger)))
-    _print({"report": where}, as_json, where)
+    print_data({"report": where}, as_json, where)
 
 
+app.command()(export)
+app.command()(forget)
+app.command()(gc)
 app.command()(matrix)
 app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
@@ -184,7 +182,7 @@ def _run(job: Any, as_json: bool) -> None:
 
 
 def _print_summary(summary: Any, as_json: bool) -> None:
-    _print(summary.to_json(), as_json, summary.describe())
+    print_data(summary.to_json(), as_json, summary.describe())
     raise typer.Exit(summary.exit_code)
 
 
@@ -194,23 +192,18 @@ def _print_forecast(job: Any, as_json: bool) -> None:
     from pipelines.forecast import forecast_job
 
     made = forecast_job(job)
-    _print(asdict(made) if made else None, as_json, made.describe() if made else "Nothing to do.")
+    print_data(asdict(made) if made else None, as_json, made.describe() if made else "Nothing to do.")
 
 
-def _print(data: Any, as_json: bool, text: str) -> None:
-    typer.echo(json.dumps(data, indent=1, default=str) if as_json else text)
+def _verify_deeply(folder: Any) -> Any:
+    """The deep verification, with progress on stderr."""
+    from tasks.dataset.deep import check_deeply
+    from tasks.dataset.ledger import Ledger
+    from tasks.progress import make_bar
 
-
-def _dataset(root: str) -> Any:
-    """The folder of a dataset. Raises RequestError where there is none."""
-    from tasks.dataset.identity import read_identity
-    from tasks.storage import Folder
-
-    # Actors have working directories of their own.
-    folder = Folder(root if "://" in root else str(Path(root).expanduser().absolute()))
-    if read_identity(folder) is None:
-        raise RequestError(f"There is no dataset at {root}: it has no dataset.json.")
-    return folder
+    ledger = Ledger(folder)
+    with make_bar(sum(max(0, rows) for _, rows in ledger.footers.values()), "picture") as bar:
+        return check_deeply(ledger, bar.update)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,6 @@ def represent(job: Job) -> tuple[int, int]:
     styles = steps.prepare(job.styles, job.method, job.store_uri, job.output, say)
     computed = 0
     with PoolOnDemand(job.resources, job.output, job.store_uri, "none") as actors:
-        for batch in steps.batches_to_represent(styles, job.store_uri):
+        for batch in steps.batches_to_represent(styles, job.store_uri, job.output):
             computed += steps.represent_batch(actors.pool, batch).computed
     return computed, len({style.representation for style in styles}) - computed

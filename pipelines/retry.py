@@ -19,10 +19,11 @@ from tasks.storage import Folder
 
 
 @flow(name="retry", flow_run_name="retry {root}")
-def retry(root: str) -> RunSummary:
+def retry(root: str, reasons: tuple[str, ...] = ()) -> RunSummary:
     """Plan the failed pairs of a dataset again, and run that plan on what it was planned with.
 
-    Raises RequestError where there is no dataset, or where a plan is still open.
+    `reasons` keeps it to pairs that failed for these (`error_class`). Raises RequestError where there is no dataset,
+    where a plan is still open, or where nothing failed for such a reason.
     """
     started = time.monotonic()
     chain = read_chain(Folder(root))
@@ -30,7 +31,7 @@ def retry(root: str) -> RunSummary:
         raise RequestError(f"The dataset at {root} has no plan: run a job first.")
     summary = RunSummary(output=root)
     with suppress(HopelessError), PoolOnDemand(ResourceSettings(), root, chain[-1].store, chain[-1].clip) as actors:
-        plan = steps.make_retry(root, actors)
+        plan = steps.make_retry(root, actors, frozenset(reasons))
         if plan is not None:
             finish_plan(plan, plan.corpus, actors, summary)
     close_run(summary)

@@ -60,7 +60,7 @@ def finish_open_plans(
 def finish_plan(plan: Plan, corpus: CorpusSettings, actors: PoolOnDemand, summary: RunSummary) -> None:
     """Bring a plan to its end: missing representations, then its waves. Raises HopelessError."""
     where = steps.locate_corpus(plan, corpus)
-    for batch in steps.batches_to_represent(plan.styles, actors.store):
+    for batch in steps.batches_to_represent(plan.styles, actors.store, actors.output):
         represented = steps.represent_batch(actors.pool, batch)
         summary.represented += represented.computed
         summary.represent_seconds += represented.seconds

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from tqdm import tqdm
 
 from tasks.actors.hope import HopelessError, ShardFailure
 from tasks.actors.on_demand import PoolOnDemand
@@ -22,6 +20,7 @@ from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.chain import plan_retry, plan_wanted
 from tasks.dataset.footer import ShardFooter
+from tasks.dataset.forgotten import read_forgotten
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import Verification, check
 from tasks.expansion import StyleSource
@@ -39,6 +38,7 @@ from tasks.preflight import (
     settle_format,
     settle_prompts,
 )
+from tasks.progress import make_bar
 from tasks.records import RequestError
 from tasks.report.summary import render_summary
 from tasks.scores.settings import ScoreSettings
@@ -82,9 +82,10 @@ def prepare(styles: StyleSource, method: MethodSettings, store: str, output: str
 @task(cache_policy=NO_CACHE, task_run_name="open plans")
 def find_open_plans(output: str) -> list[Plan]:
     """Plans that an earlier run left open: they come first. Raises RequestError where their styles have changed."""
-    plans = Ledger(Folder(output)).open_plans()
+    ledger = Ledger(Folder(output))
+    plans = ledger.open_plans()
     for plan in plans:
-        check_unchanged(plan.styles)
+        check_unchanged(ledger.forgotten.keep_styles(plan.styles))
     return plans
 
 
@@ -103,10 +104,10 @@ def make_plan(
 
 
 @task(cache_policy=NO_CACHE, task_run_name="plan a retry")
-def make_retry(output: str, actors: PoolOnDemand) -> Plan | None:
-    """Freeze the failed pairs as a plan of their own; None where nothing had failed.
+def make_retry(output: str, actors: PoolOnDemand, reasons: frozenset[str] = frozenset()) -> Plan | None:
+    """Freeze the failed pairs, of some reasons or all, as a plan of their own; None where nothing had failed.
 
-    Raises RequestError where their styles have changed.
+    Raises RequestError where their styles have changed, or nothing failed for such a reason.
     """
 
     def size(plan: Plan) -> ShardSize:
@@ -114,7 +115,7 @@ def make_retry(output: str, actors: PoolOnDemand) -> Plan | None:
         share = actors.share
         return shard_size(plan.images, plan.styles, "auto", share.device, share.actors, plan.corpus.size)
 
-    return plan_retry(Folder(output), size)
+    return plan_retry(Folder(output), size, reasons)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="represent a batch")
@@ -195,9 +196,10 @@ def _prepare(
     return prepared
 
 
-def batches_to_represent(styles: Sequence[PlannedStyle], store: str) -> list[list[PlannedStyle]]:
-    """Styles that the store lacks, in batches."""
-    missing = missing_styles(styles, RepresentationStore(store))
+def batches_to_represent(styles: Sequence[PlannedStyle], store: str, output: str) -> list[list[PlannedStyle]]:
+    """Styles that the store lacks, in batches; not those that were taken out of the dataset."""
+    kept = read_forgotten(Folder(output)).keep_styles(styles)
+    missing = missing_styles(kept, RepresentationStore(store))
     return [missing[start : start + REPRESENT_BATCH] for start in range(0, len(missing), REPRESENT_BATCH)]
 
 
@@ -208,12 +210,6 @@ def locate_corpus(plan: Plan, wanted: CorpusSettings) -> CorpusSettings:
     except RequestError:
         return wanted.model_copy(update={"size": plan.corpus.size})
     return plan.corpus
-
-
-def make_bar(total: int, unit: str) -> Any:
-    """A bar on stderr: a log file gets a line now and then, a terminal a bar that moves."""
-    interval = 0.5 if sys.stderr.isatty() else 15.0
-    return tqdm(total=total, unit=unit, file=sys.stderr, mininterval=interval, smoothing=0.1)
 
 
 class Progress:

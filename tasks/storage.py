@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import posixpath
+import shutil
 import threading
 import time
 import uuid
 from contextlib import nullcontext, suppress
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, urlsplit
 
 import fsspec
@@ -58,7 +60,7 @@ def path_from(base: str, uri: str) -> str | None:
 
 def storage_errors(filesystem: Any) -> tuple[type[Exception], ...]:
     """What a filesystem raises when it fails; S3 has its own for missing credentials and wrong endpoints."""
-    if not _is_s3(filesystem):
+    if not is_s3(filesystem):
         return (OSError, ValueError)
     from botocore.exceptions import BotoCoreError
 
@@ -83,15 +85,15 @@ class Folder:
         """Names under a sub-folder, with their sizes in bytes; empty where there is no such folder."""
         return {name: info["size"] for name, info in self.describe(prefix).items()}
 
-    def describe(self, prefix: str) -> dict[str, dict[str, Any]]:
-        """The same names with all that the store tells of each: sizes, times, tags."""
+    def describe(self, prefix: str, *, temporary: bool = False) -> dict[str, dict[str, Any]]:
+        """The same names with what the store tells of each: sizes, times, tags; `temporary`: unfinished ones too."""
         try:
             found = self.filesystem.find(self.within(prefix), detail=True)
         except FileNotFoundError:
             return {}
         root = self.path.rstrip("/") + "/"
         files = {path.removeprefix(root): info for path, info in found.items() if _is_object(path, info)}
-        return {name: info for name, info in sorted(files.items()) if not _is_temporary(name)}
+        return {name: info for name, info in sorted(files.items()) if temporary or not is_temporary(name)}
 
     def read(self, name: str) -> bytes:
         """Content of an object. Raises FileNotFoundError."""
@@ -127,7 +129,7 @@ class Folder:
         path = self.within(name)
         if isinstance(self.filesystem, LocalFileSystem):
             return _publish_locally(path, data, create)
-        if _is_s3(self.filesystem):
+        if is_s3(self.filesystem):
             return _publish_on_s3(self.filesystem, path, data, create)
         # A memory filesystem looks first and writes then; other stores decide on their side.
         with _memory if isinstance(self.filesystem, MemoryFileSystem) else nullcontext():
@@ -136,6 +138,16 @@ class Folder:
             except FileExistsError:
                 return False
         return True
+
+    def publish_file(self, name: str, file: BinaryIO, *, create: bool = True) -> bool:
+        """As `publish`, of a local file that is larger than memory should hold; at most 5 GB."""
+        path = self.within(name)
+        if isinstance(self.filesystem, LocalFileSystem):
+            return _publish_locally(path, file, create)
+        if is_s3(self.filesystem):
+            return _publish_on_s3(self.filesystem, path, file, create)
+        file.seek(0)
+        return self.publish(name, file.read(), create=create)
 
     def probe(self) -> None:
         """Check that this store keeps a create-only promise. Raises RequestError in one sentence."""
@@ -158,13 +170,13 @@ class Folder:
             )
 
 
-def _publish_locally(path: str, data: bytes, create: bool) -> bool:
+def _publish_locally(path: str, data: bytes | BinaryIO, create: bool) -> bool:
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".tmp-{uuid.uuid4().hex}")
     try:
         with open(temporary, "wb") as file:
-            file.write(data)
+            shutil.copyfileobj(_rewound(data), file)
             file.flush()
             os.fsync(file.fileno())
         return _place(temporary, path, create)
@@ -195,7 +207,7 @@ def _sync_folder(folder: str) -> None:
         os.close(place)
 
 
-def _publish_on_s3(filesystem: Any, path: str, data: bytes, create: bool) -> bool:
+def _publish_on_s3(filesystem: Any, path: str, data: bytes | BinaryIO, create: bool) -> bool:
     """One single-part PUT: conditional completions of multipart uploads race on real servers."""
     from botocore.exceptions import BotoCoreError
 
@@ -218,12 +230,24 @@ def _publish_on_s3(filesystem: Any, path: str, data: bytes, create: bool) -> boo
     raise AssertionError("the last attempt returns or raises")
 
 
-def _put_on_s3(filesystem: Any, path: str, data: bytes, create: bool) -> None:
+def _put_on_s3(filesystem: Any, path: str, data: bytes | BinaryIO, create: bool) -> None:
     bucket, key, _ = filesystem.split_path(path)
     condition = {"IfNoneMatch": "*"} if create else {}
-    seconds = REQUEST_SECONDS + len(data) // 2**20
-    put = {"Bucket": bucket, "Key": key, "Body": data, **condition}
+    seconds = REQUEST_SECONDS + _size(data) // 2**20
+    body = data if isinstance(data, bytes) else _rewound(data)
+    put = {"Bucket": bucket, "Key": key, "Body": body, **condition}
     run_on_loop(filesystem.loop, filesystem._call_s3, "put_object", timeout=seconds, **put)
+
+
+def _rewound(data: bytes | BinaryIO) -> BinaryIO:
+    """What is to be written, from its beginning."""
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
+    file.seek(0)
+    return file
+
+
+def _size(data: bytes | BinaryIO) -> int:
+    return len(data) if isinstance(data, bytes) else data.seek(0, os.SEEK_END)
 
 
 def _s3_code(error: OSError) -> str:
@@ -241,7 +265,8 @@ def _carries_secret(uri: str) -> bool:
     return bool(parts.password and parts.scheme != "github") or bool(names & SECRET_PARAMETERS)
 
 
-def _is_s3(filesystem: Any) -> bool:
+def is_s3(filesystem: Any) -> bool:
+    """Whether a filesystem is an S3 client."""
     protocol = filesystem.protocol
     return "s3" in ((protocol,) if isinstance(protocol, str) else protocol)
 
@@ -251,7 +276,8 @@ def _is_object(path: str, info: dict[str, Any]) -> bool:
     return info["type"] == "file" and not path.endswith("/")
 
 
-def _is_temporary(name: str) -> bool:
+def is_temporary(name: str) -> bool:
+    """Whether a name is that of a write that is not finished, or of a probe."""
     return posixpath.basename(name).startswith((".tmp-", ".atelier-probe-"))
 
 

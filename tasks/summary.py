@@ -54,7 +54,8 @@ def report_data(ledger: Ledger, verification: Verification | None) -> ReportData
     footers = [footer for footer, _ in ledger.footers.values() if footer and not footer.abandoned]
     failures = ledger.failures()
     # A style that comes again is what its newest plan says it is.
-    styles = {style.digest: (style, plan.store) for plan in ledger.chain for style in plan.styles}
+    kept = ((style, plan.store) for plan in ledger.chain for style in ledger.forgotten.keep_styles(plan.styles))
+    styles = {style.digest: (style, store) for style, store in kept}
     tally = tally_records(ledger, list(styles), STYLES)
     return ReportData(
         title=ledger.folder.uri.rstrip("/").rsplit("/", 1)[-1],

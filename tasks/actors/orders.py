@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from tasks.actors.settings import STALLED_SECONDS
 from tasks.corpus.base import Piece
 from tasks.corpus.settings import CorpusSettings
+from tasks.dataset.forgotten import Forgotten
 from tasks.images.settings import ImageSettings
 from tasks.plan import Plan
 from tasks.shards import PlannedPiece
@@ -50,7 +51,8 @@ class ShardOrder:
     """A shard to make: its pieces, its styles, and what the plan froze.
 
     `excluded` contents took their process down, by the error class that says how. `alone`: no two contents at once,
-    since they did so only together.
+    since they did so only together. `forgotten` counts pairs that were planned and have been taken down since: they
+    are in no piece and style of it.
     """
 
     plan: int
@@ -64,6 +66,7 @@ class ShardOrder:
     attempt: int = 0
     excluded: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
+    forgotten: int = 0
 
     @property
     def key(self) -> tuple[int, int]:
@@ -79,6 +82,15 @@ class ShardOrder:
         """The next attempt at this shard."""
         excluded = {**self.excluded, **(excluded or {})}
         return replace(self, attempt=self.attempt + 1, excluded=excluded, alone=self.alone or alone)
+
+    def without(self, forgotten: Forgotten) -> ShardOrder:
+        """The order without what was taken down."""
+        if not forgotten:
+            return self
+        kept = replace(
+            self, pieces=tuple(forgotten.keep_pieces(self.pieces)), styles=forgotten.keep_styles(self.styles)
+        )
+        return replace(kept, forgotten=self.pairs - kept.pairs)
 
     def contents(self) -> list[str]:
         """Ids of the shard's contents, in order."""

@@ -17,6 +17,7 @@ from tasks.actors.stages import StageClock
 from tasks.corpus import open_corpus
 from tasks.corpus.base import Corpus
 from tasks.dataset.footer import ShardFooter, SizeFill
+from tasks.dataset.forgotten import read_forgotten
 from tasks.dataset.sink import ShardSpool, commit, new_token, picture_path
 from tasks.images.encoding import encode, suffix
 from tasks.images.fitting import Pixels
@@ -58,6 +59,7 @@ def rehearse_shard(loaded: Loaded, order: ShardOrder, note: Note) -> None:
 def open_run(loaded: Loaded, order: ShardOrder, note: Note) -> Iterator[ShardRun]:
     """An attempt at a shard, with its spool on local disk and its threads; both end with the block."""
     corpus = open_corpus(order.corpus)
+    order = order.without(read_forgotten(loaded.output))
     with ShardSpool(corpus.carried) as spool, _open_threads(loaded.settings.codec_threads) as pool:
         yield ShardRun(loaded, order, corpus, spool, pool, note)
 
@@ -111,6 +113,8 @@ class ShardRun:
 
     def fill(self) -> None:
         """Stylize every content in every style; the rows go to the spool."""
+        if not self.order.pairs:  # all of it was taken down, and so may be the representations
+            return
         with self.clock.timed("load"):
             styles = self.loaded.ready(self.order.styles)
             renderer = BatchRenderer(self.loaded, styles, self.order.seed, self.clock)
@@ -138,6 +142,7 @@ class ShardRun:
             seconds=self.clock.seconds(),
             batches=[self._size_fill(size) for size in sorted(self._batches)],
             actors=settings.actors,
+            forgotten=order.forgotten,
             source_bytes=self._source_bytes,
             device=settings.device,
         )

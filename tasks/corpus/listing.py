@@ -140,8 +140,12 @@ def _remote_files(filesystem: Any, root: str) -> Iterator[FoundFile]:
 
 def _found(path: str, info: Mapping[str, Any]) -> FoundFile:
     tag = next((str(info[key]).strip('"') for key in TAGS if info.get(key)), "")
-    time = next((info[key] for key in TIMES if info.get(key)), 0)
-    return FoundFile(path, info["size"] or 0, 0 if tag else _nanoseconds(time), tag)
+    return FoundFile(path, info["size"] or 0, 0 if tag else written_at(info), tag)
+
+
+def written_at(info: Mapping[str, Any]) -> int:
+    """When a file was written, in nanoseconds since 1970, of what a store tells of it; 0 where it does not tell."""
+    return _nanoseconds(next((info[key] for key in TIMES if info.get(key)), 0))
 
 
 def _nanoseconds(time: Any) -> int:

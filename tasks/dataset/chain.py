@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -45,10 +45,13 @@ def draft_wanted(
     `say` gets a sentence where masks seem to lie elsewhere. Raises RequestError at a style or a content that is not
     what it was when it was planned.
     """
+    wanted = _leave_forgotten(ledger, wanted, say)
+    if not wanted.styles:
+        return None
     check_style_names([style for plan in ledger.chain for style in ledger.owned_styles(plan)], wanted.styles)
     owned = ledger.ownership()
     corpus = open_corpus(wanted.corpus)
-    pieces = corpus.pieces(owned.known)
+    pieces = ledger.forgotten.keep_pieces(corpus.pieces(owned.known))
     mask = owned.mask(style.digest for style in wanted.styles)
     wants = subtract(pieces, mask, owned, wanted.corpus.on_change)
     if not wants:
@@ -75,6 +78,15 @@ def plan_wanted(
             return plan
 
 
+def _leave_forgotten(ledger: Ledger, wanted: Wanted, say: Say) -> Wanted:
+    """What is wanted without styles that were taken down, and a sentence about those."""
+    kept = ledger.forgotten.keep_styles(wanted.styles)
+    for style in wanted.styles:
+        if style not in kept:
+            say(f"Style {style.name!r} was taken out of the dataset (`atelier forget`): it is left out.")
+    return replace(wanted, styles=kept)
+
+
 def _look_for_masks(style: PlannedStyle, corpus: Corpus, wants: Sequence[Want], mask: int, say: Say) -> None:
     """Look for the masks of a few contents that want a style (`mask` is its bit), spread over the corpus."""
     layout = style.regions
@@ -90,13 +102,13 @@ def _look_for_masks(style: PlannedStyle, corpus: Corpus, wants: Sequence[Want], 
         )
 
 
-def plan_retry(folder: Folder, size: Callable[[Plan], ShardSize]) -> Plan | None:
-    """Plan every failed pair again; None where nothing had failed."""
+def plan_retry(folder: Folder, size: Callable[[Plan], ShardSize], reasons: frozenset[str] = frozenset()) -> Plan | None:
+    """Plan failed pairs again, those of some reasons (`error_class`) or all; None where nothing had failed."""
     while True:
         ledger = Ledger(folder)
         if ledger.open_plans():
             raise RequestError("The dataset has an open plan: run the job to its end before a retry.")
-        made = _draft_retry(ledger, size)
+        made = _draft_retry(ledger, size, reasons)
         if made is None:
             return None
         plan = publish_plan(folder, made.plan, made.planned, len(ledger.chain) + 1)
@@ -104,14 +116,16 @@ def plan_retry(folder: Folder, size: Callable[[Plan], ShardSize]) -> Plan | None
             return plan
 
 
-def abandon_plans(folder: Folder) -> list[int]:
-    """Give up every open plan: a tombstone, then an empty object in each open shard's place.
+def abandon_plans(folder: Folder, only: int | None = None) -> list[int]:
+    """Give up every open plan, or one: a tombstone, then an empty object in each open shard's place.
 
     What was committed stays and is owned; the rest can be planned again, and no late commit can land. One that
-    was killed half-way is finished by the next.
+    was killed half-way is finished by the next. Raises RequestError where the one is not open.
     """
     ledger = Ledger(folder)
-    plans = [plan for plan in ledger.chain if ledger.open_shards(plan)]
+    plans = [plan for plan in ledger.chain if ledger.open_shards(plan) and only in (None, plan.seq)]
+    if only is not None and not plans:
+        raise RequestError(f"Plan {only} is not open: `atelier status {folder.uri}` shows which are.")
     for plan in plans:
         mark = {"abandoned": datetime.now(UTC).isoformat(timespec="seconds")}
         folder.publish(tombstone(plan.seq), json.dumps(mark).encode())
@@ -130,8 +144,8 @@ def _carried(plan: Plan) -> pa.Schema:
         return pa.schema([])
 
 
-def _draft_retry(ledger: Ledger, size: Callable[[Plan], ShardSize]) -> Draft | None:
-    found = _failed_contents(ledger)
+def _draft_retry(ledger: Ledger, size: Callable[[Plan], ShardSize], reasons: frozenset[str]) -> Draft | None:
+    found = _failed_contents(ledger, reasons)
     if found is None:
         return None
     corpus, contents = found
@@ -149,13 +163,13 @@ def _draft_retry(ledger: Ledger, size: Callable[[Plan], ShardSize]) -> Draft | N
     return Draft(draft("retry", wanted, groups, planned), planned)
 
 
-def _failed_contents(ledger: Ledger) -> tuple[CorpusSettings, dict[Piece, set[str]]] | None:
+def _failed_contents(ledger: Ledger, reasons: frozenset[str]) -> tuple[CorpusSettings, dict[Piece, set[str]]] | None:
     """Failed contents as pieces of one row each, with the styles that they failed in.
 
     A plan has one corpus: where failures lie in several, those come first that wait longest, the rest next time.
     """
     corpora: dict[CorpusSettings, dict[Piece, set[str]]] = {}
-    for seq, failed in _failed_by_plan(ledger).items():
+    for seq, failed in _failed_by_plan(ledger, reasons).items():
         plan = ledger.chain[seq - 1]
         for planned in ledger.pieces(plan):
             digests = {plan.styles[i].digest for i in plan.groups[planned.group].styles}
@@ -165,13 +179,21 @@ def _failed_contents(ledger: Ledger) -> tuple[CorpusSettings, dict[Piece, set[st
     return next(iter(corpora.items()), None)
 
 
-def _failed_by_plan(ledger: Ledger) -> dict[int, dict[str, set[str]]]:
-    """Standing failures by the plan that made them, oldest first: content id and style digests."""
+def _failed_by_plan(ledger: Ledger, reasons: frozenset[str]) -> dict[int, dict[str, set[str]]]:
+    """Standing failures by the plan that made them, oldest first: content id and style digests.
+
+    Raises RequestError where nothing failed for one of the reasons.
+    """
     plans: dict[int, dict[str, set[str]]] = {}
+    known: set[str] = set()
     for table in ledger.failures():
-        columns = (table[name].to_pylist() for name in ("plan", "content_id", "style_digest"))
-        for seq, content_id, digest in zip(*columns, strict=True):
-            plans.setdefault(seq, defaultdict(set))[content_id].add(digest)
+        columns = (table[name].to_pylist() for name in ("plan", "content_id", "style_digest", "error_class"))
+        for seq, content_id, digest, reason in zip(*columns, strict=True):
+            known.add(reason)
+            if not reasons or reason in reasons:
+                plans.setdefault(seq, defaultdict(set))[content_id].add(digest)
+    for reason in sorted(reasons - known):
+        raise RequestError(f"No pair failed for the reason {reason!r}, only for: {', '.join(sorted(known)) or 'none'}.")
     return plans
 
 

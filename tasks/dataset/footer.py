@@ -37,7 +37,8 @@ class ShardFooter(BaseModel):
 
     `token` tells whose attempt it was; `plan_digest` which plan's pieces. `seconds` are by stage, summed over
     threads; its `busy` is the wall time of the attempt, on one of `actors`. The failures travel in the footer too,
-    so that the one object is the whole truth and `failures/` can always be made again from it.
+    so that the one object is the whole truth and `failures/` can always be made again from it. `forgotten` counts
+    pairs of the shard that were taken down: they have neither.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +51,7 @@ class ShardFooter(BaseModel):
     abandoned: bool = False
     records: int = 0
     failed: int = 0
+    forgotten: int = 0
     failures: str = ""
     seconds: dict[str, float] = {}
     batches: list[SizeFill] = []
@@ -58,6 +60,10 @@ class ShardFooter(BaseModel):
     picture_bytes: int = 0
     device: str = ""
     finished: str = ""
+
+    def to_json(self) -> str:
+        """The footer as text. What only takedowns need is left out where there was none: version 1 does not know it."""
+        return self.model_dump_json(exclude=None if self.forgotten else {"forgotten"})
 
     def failure_table(self) -> pa.Table | None:
         """The shard's failed records, or None where there are none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Literal
 
@@ -13,14 +14,19 @@ from tasks.storage import Folder
 from tasks.styles import PlannedStyle
 
 NAME = "dataset.json"
+# 1: as it began. 2: with takedowns, which an atelier that knows only 1 would bring back.
+VERSIONS = (1, 2)
 
 
 class DatasetIdentity(BaseModel):
-    """Frozen when the first plan is made: what may not change without making another dataset."""
+    """Frozen when the first plan is made: what may not change without making another dataset.
+
+    `schema_version` is the oldest that tells the truth of the dataset: a takedown raises it, nothing else does.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 1
     images: ImageSettings
     seed: int
 
@@ -33,9 +39,18 @@ def read_identity(folder: Folder) -> DatasetIdentity | None:
     try:
         return DatasetIdentity.model_validate_json(data)
     except ValidationError as error:
-        raise RequestError(
-            f"{folder.uri}/{NAME} was not written by this version of atelier: name another output."
-        ) from error
+        raise RequestError(f"{folder.uri}/{NAME} {_explain(data)}.") from error
+
+
+def raise_version(folder: Folder) -> None:
+    """Bring a dataset to the newest schema version, so that no atelier that does not know it touches it.
+
+    Nothing else differs between versions 1 and 2, so there is nothing else to migrate.
+    """
+    found = read_identity(folder)
+    if found is not None and found.schema_version < VERSIONS[-1]:
+        raised = found.model_copy(update={"schema_version": VERSIONS[-1]})
+        folder.publish(NAME, raised.model_dump_json(indent=1).encode(), create=False)
 
 
 def check_identity(folder: Folder, wanted: DatasetIdentity) -> None:
@@ -80,6 +95,17 @@ def check_style_names(owned: Iterable[PlannedStyle], styles: Iterable[PlannedSty
                 f"{', or put masks that have changed into a folder of another name' if _reads_masks(style) else ''}."
             )
         ours[style.name] = style.digest
+
+
+def _explain(data: bytes) -> str:
+    """Why an identity cannot be read, and what to do."""
+    try:
+        version = json.loads(data)["schema_version"]
+    except (ValueError, KeyError, TypeError):
+        version = None
+    if isinstance(version, int) and version > VERSIONS[-1]:
+        return f"has schema version {version}, and this atelier knows {VERSIONS[-1]} at most: use a newer atelier"
+    return "was not written by atelier, or is damaged: restore it, or name another output"
 
 
 def _reads_masks(style: PlannedStyle) -> bool:

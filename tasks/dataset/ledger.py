@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.dataset.footer import ShardFooter, read_footer
+from tasks.dataset.forgotten import Forgotten, PairKey, read_forgotten
 from tasks.ownership import Ownership
 from tasks.plan import Plan, plan_folder, read_chain, read_pieces
 from tasks.shards import PlannedPiece
@@ -18,8 +20,6 @@ from tasks.storage import Folder
 from tasks.styles import PlannedStyle
 
 READERS = 16
-# Of a pair: content id, content version, style digest.
-PairKey = tuple[str, str, str]
 PAIR_COLUMNS = ["content_id", "content_version", "style_digest"]
 
 
@@ -41,6 +41,7 @@ class PlanStatus:
     committed: int
     records: int
     failed: int
+    forgotten: int
     abandoned: bool
 
     @property
@@ -48,15 +49,21 @@ class PlanStatus:
         """Shards that are still to be committed."""
         return 0 if self.abandoned else self.plan.shards - self.committed
 
+    @property
+    def open_pairs(self) -> int:
+        """Pairs that are still to be made."""
+        return 0 if self.abandoned else self.plan.pairs - self.records - self.failed - self.forgotten
+
 
 class Ledger:
     """One reading of a dataset: make a new one to see what changed.
 
-    `abandoned` are the plans with a tombstone, `data` the names in `data/` with their sizes.
+    `abandoned` are the plans with a tombstone, `data` the names in `data/` with their sizes. `before` is an earlier
+    reading: footers of objects that are as they were are not read again.
     """
 
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
+    def __init__(self, folder: Folder, before: Ledger | None = None) -> None:
+        self.folder, self._before = folder, before
         names = folder.list("plans")
         self.chain = read_chain(folder, names)
         self.abandoned = {plan.seq for plan in self.chain if tombstone(plan.seq) in names}
@@ -64,12 +71,27 @@ class Ledger:
         self._pieces: dict[int, list[PlannedPiece]] = {}
 
     @cached_property
+    def forgotten(self) -> Forgotten:
+        """What was taken down."""
+        return read_forgotten(self.folder)
+
+    @cached_property
     def footers(self) -> dict[tuple[int, int], tuple[ShardFooter | None, int]]:
         """Footer and rows of every object that a plan expects, by (plan, shard)."""
         keys = [(p.seq, s) for p in self.chain for s in range(p.shards) if self.is_committed(p.seq, s)]
+        known = self._known_footers()
+        new = [key for key in keys if key not in known]
         with ThreadPoolExecutor(READERS) as pool:
-            found = pool.map(lambda k: read_footer(self.folder, f"data/{shard_name(*k)}"), keys)
-            return dict(zip(keys, found, strict=True))
+            found = pool.map(lambda k: read_footer(self.folder, f"data/{shard_name(*k)}"), new)
+            known |= zip(new, found, strict=True)
+        return {key: known[key] for key in keys}
+
+    def _known_footers(self) -> dict[tuple[int, int], tuple[ShardFooter | None, int]]:
+        before, self._before = self._before, None  # or else a chain of readings would pile up
+        if before is None:
+            return {}
+        names = {key: f"data/{shard_name(*key)}" for key in before.footers}
+        return {key: before.footers[key] for key, n in names.items() if before.data.get(n) == self.data.get(n)}
 
     def is_committed(self, seq: int, shard: int) -> bool:
         """Whether the shard's object is there, whatever it holds: `footers` tell a commit from an abandoning."""
@@ -117,14 +139,15 @@ class Ledger:
         return [self._plan_status(plan) for plan in self.chain]
 
     def failures(self) -> list[pa.Table]:
-        """Failed records, a table a shard, without those that a later plan took up again and committed."""
+        """Failed records, a table a shard, without those that were taken down or that a later plan committed again."""
         tables, done = [], self._retried()
         for plan in self.chain:
             for shard in range(plan.shards):
                 footer, _ = self.footers.get((plan.seq, shard), (None, 0))
                 table = footer.failure_table() if footer else None
                 if table is not None:
-                    tables.append(table.filter(pa.array(_is_last(row, plan.seq, done) for row in pair_rows(table))))
+                    table = table.filter(pa.array(_is_last(row, plan.seq, done) for row in pair_rows(table)))
+                    tables.append(table.filter(pc.invert(self.forgotten.rows(table))))
         return [table for table in tables if table.num_rows]
 
     def _retried(self) -> dict[PairKey, int]:
@@ -148,6 +171,7 @@ class Ledger:
             committed=len(ours),
             records=sum(footer.records for footer in ours),
             failed=sum(footer.failed for footer in ours),
+            forgotten=sum(footer.forgotten for footer in ours),
             abandoned=plan.seq in self.abandoned,
         )
 

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -16,13 +16,14 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.dataset import writing
 from tasks.dataset.footer import KEY, ShardFooter, pack_failures, parse_footer, read_footer
+from tasks.dataset.forgotten import read_forgotten
 from tasks.dataset.ledger import shard_name, tombstone
+from tasks.dataset.rewriting import rewrite_shard
+from tasks.dataset.writing import open_writer, write_failures
 from tasks.records import failure_schema, record_schema
 from tasks.storage import Folder
-
-# Readers load a row group whole; the dataset viewer of Hugging Face refuses groups above 286 MiB.
-ROW_GROUP_BYTES = 48 * 2**20
 
 
 class ShardSpool:
@@ -73,24 +74,24 @@ class ShardSpool:
         )
         schema = record_schema(self._carried)
         sink = io.BytesIO()
-        with pq.ParquetWriter(sink, schema, **_writer_options(schema)) as writer:
+        with open_writer(sink, schema) as writer:
             for batch in self._row_groups(schema):
                 writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
-            writer.add_key_value_metadata({KEY.decode(): footer.model_dump_json()})
+            writer.add_key_value_metadata({KEY.decode(): footer.to_json()})
         data = sink.getvalue()
         _check(data, footer)
         return data, footer
 
     def _row_groups(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         rows: list[dict[str, Any]] = []
-        room = ROW_GROUP_BYTES
+        room = writing.ROW_GROUP_BYTES
         for _, row, start, size in sorted(self._records, key=lambda item: item[0]):
             self._file.seek(start)
             rows.append({**row, "image": {**row["image"], "bytes": self._file.read(size)}})
             room -= size
             if room <= 0:
                 yield pa.RecordBatch.from_pylist(rows, schema=schema)
-                rows, room = [], ROW_GROUP_BYTES
+                rows, room = [], writing.ROW_GROUP_BYTES
         if rows:
             yield pa.RecordBatch.from_pylist(rows, schema=schema)
 
@@ -113,9 +114,12 @@ def commit(folder: Folder, spool: ShardSpool, footer: ShardFooter) -> ShardFoote
         raise AbandonedError(f"Plan {footer.plan} was abandoned.")
     data, footer = spool.write(footer)
     write_failures(folder, footer)
-    if publish_shard(folder, name, data):
-        return footer
-    return _settle(folder, name, footer)
+    standing = footer if publish_shard(folder, name, data) else _settle(folder, name, footer)
+    # A takedown that was made meanwhile may have looked for this shard before it was there.
+    forgotten = read_forgotten(folder)
+    if forgotten and rewrite_shard(folder, footer.plan, footer.shard, forgotten):
+        return read_footer(folder, name)[0] or standing
+    return standing
 
 
 def publish_shard(folder: Folder, name: str, data: bytes) -> bool:
@@ -138,18 +142,6 @@ def _settle(folder: Folder, name: str, ours: ShardFooter) -> ShardFooter:
     if found.abandoned:
         raise AbandonedError(f"Plan {ours.plan} was abandoned.")
     return found
-
-
-def write_failures(folder: Folder, footer: ShardFooter) -> None:
-    """Write the readable copy of a shard's failures; without any, remove one that an attempt left."""
-    name = f"failures/{shard_name(footer.plan, footer.shard)}"
-    table = footer.failure_table()
-    if table is None:
-        folder.delete(name)
-        return
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    folder.publish(name, sink.getvalue(), create=False)
 
 
 def abandon_shard(folder: Folder, footer: ShardFooter, carried: pa.Schema) -> None:
@@ -184,22 +176,3 @@ def _check(data: bytes, footer: ShardFooter) -> None:
     metadata = pq.read_metadata(io.BytesIO(data))
     if metadata.num_rows != footer.records or parse_footer(metadata.metadata) != footer:
         raise RuntimeError(f"Shard {footer.plan}-{footer.shard} was not encoded whole.")
-
-
-def _writer_options(schema: pa.Schema) -> Mapping[str, Any]:
-    """Pictures are compressed already: plain. Bytes have no dictionary and no statistics. Scalars have, and zstd."""
-    sink = io.BytesIO()
-    pq.write_table(schema.empty_table(), sink)
-    columns = pq.read_metadata(sink).schema
-    leaves = [columns.column(index) for index in range(len(columns))]
-    scalars = [leaf.path for leaf in leaves if not _holds_bytes(leaf)]
-    return {
-        "compression": {leaf.path: "none" if leaf.path == "image.bytes" else "zstd" for leaf in leaves},
-        "use_dictionary": scalars,
-        "write_statistics": scalars,
-        "write_page_index": True,
-    }
-
-
-def _holds_bytes(leaf: pq.ColumnSchema) -> bool:
-    return leaf.physical_type == "BYTE_ARRAY" and leaf.logical_type.type == "NONE"

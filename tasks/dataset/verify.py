@@ -33,10 +33,16 @@ from tasks.storage import Folder
 
 @dataclass
 class Verification:
-    """What verify found: counts, and each problem as one sentence with the object it is about."""
+    """What verify found: counts, and each problem as one sentence with the object it is about.
+
+    `forgotten` counts pairs of committed shards that were taken down; they have no record, and are not lost. `pictures`
+    counts those that were decoded and are good, where it was asked for.
+    """
 
     records: int = 0
     failed: int = 0
+    forgotten: int = 0
+    pictures: int = 0
     open_shards: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -83,6 +89,7 @@ class _Shard:
 
     open: bool = False
     records: int = 0
+    forgotten: int = 0
     failed: list[PairKey] = field(default_factory=list)
     retried: set[PairKey] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
@@ -90,6 +97,7 @@ class _Shard:
 
 def _add(found: Verification, one: _Shard, plan: Plan, failed: set[PairKey]) -> None:
     found.records += one.records
+    found.forgotten += one.forgotten
     found.open_shards += one.open
     found.problems += one.problems
     strangers = one.retried - failed
@@ -127,11 +135,16 @@ def _check_rows(ledger: Ledger, plan: Plan, footer: ShardFooter, rows: int, plan
     records = Counter(pair_rows(read_columns(ledger.folder, name, PAIR_COLUMNS)))
     table = footer.failure_table()
     failures = [] if table is None else list(pair_rows(table))
-    wanted = {pair for piece in planned for pair in planned_pairs(plan, piece)}
+    planned_here = {pair for piece in planned for pair in planned_pairs(plan, piece)}
+    gone = ledger.forgotten.of(planned_here)
     problems += _compare_counts(name, footer, rows, records.total(), len(failures))
-    problems += _compare_pairs(name, wanted, records + Counter(failures))
+    problems += _compare_pairs(name, planned_here - gone, records + Counter(failures), gone)
     return _Shard(
-        records=records.total(), failed=failures, retried=wanted if plan.kind == "retry" else set(), problems=problems
+        records=records.total(),
+        forgotten=len(gone),
+        failed=[pair for pair in failures if pair not in gone],
+        retried=planned_here - gone if plan.kind == "retry" else set(),
+        problems=problems,
     )
 
 
@@ -142,8 +155,10 @@ def _compare_counts(name: str, footer: ShardFooter, rows: int, records: int, fai
         yield f"{name}: the footer says {footer.failed} failures and holds {failed}"
 
 
-def _compare_pairs(name: str, wanted: set[PairKey], got: Counter[PairKey]) -> Iterator[str]:
-    lost, strange = wanted - set(got), set(got) - wanted
+def _compare_pairs(name: str, wanted: set[PairKey], got: Counter[PairKey], gone: set[PairKey]) -> Iterator[str]:
+    lost, strange = wanted - set(got), set(got) - wanted - gone
+    if held := set(got) & gone:
+        yield f"{name}: {len(held)} pairs were taken down and are still there; run `atelier forget` again"
     doubled = [pair for pair, count in got.items() if count > 1]
     for what, pairs in (("lost", lost), ("not planned", strange), ("doubled", doubled)):
         if pairs:

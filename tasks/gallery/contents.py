@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -34,7 +35,8 @@ def gallery_rows(ledger: Ledger) -> Iterator[GalleryRow]:
     if not plans:
         return
     chosen = choose_contents(ledger, plans[0], CONTENTS)
-    styles = list(dict.fromkeys(style.name for plan in reversed(plans) for style in plan.styles))[:STYLES]
+    known = (style for plan in reversed(plans) for style in ledger.forgotten.keep_styles(plan.styles))
+    styles = list(dict.fromkeys(style.name for style in known))[:STYLES]
     cells = read_cells(ledger, set(chosen), set(styles), SIDE)
     for content_id, (plan, piece) in chosen.items():
         row = [cells.get((content_id, style)) for style in styles]
@@ -62,10 +64,11 @@ def read_content(plan: Plan, piece: Piece, content_id: str) -> Entry | None:
 
 
 def choose_contents(ledger: Ledger, plan: Plan, count: int) -> Chosen:
-    """At most `count` contents of a plan, spread evenly."""
+    """At most `count` contents of a plan, spread evenly; none that was taken down."""
     planned = ledger.pieces(plan)
     step = max(1, len(planned) // count)
-    return {p.piece.content_ids()[0]: (plan, p.piece) for p in planned[::step][:count]}
+    pieces = islice(ledger.forgotten.keep_pieces(p.piece for p in planned[::step][:count]), count)
+    return {piece.content_ids()[0]: (plan, piece) for piece in pieces}
 
 
 def spread(values: Sequence[Value], count: int) -> list[Value]:

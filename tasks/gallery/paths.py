@@ -36,7 +36,8 @@ class Way:
 
 def read_paths(ledger: Ledger) -> list[StylePath]:
     """Every path of the dataset; those that the page has room for with their pictures, as far as they are made."""
-    ways = find_ways(wanted_plans(ledger))
+    kept = [p.model_copy(update={"styles": ledger.forgotten.keep_styles(p.styles)}) for p in wanted_plans(ledger)]
+    ways = find_ways(kept)
     paths = [way.walk() for way in ways]
     chosen = [choose_contents(ledger, way.plan, CONTENTS) for way in ways[:PATHS]]
     contents = {content_id for some in chosen for content_id in some}

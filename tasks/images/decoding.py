@@ -138,6 +138,13 @@ def decode_levels(data: bytes, indices: bool = False) -> Pixels:
     return np.array(grey)
 
 
+def inspect(data: bytes) -> tuple[str, int, int]:
+    """Decode a picture whole; gives its format in lower case, its width and its height. Raises ImageError."""
+    image = _open(data)
+    _load(image)
+    return (image.format or "").lower(), image.width, image.height
+
+
 def _open(data: bytes) -> Image.Image:
     """Read the header alone, and refuse by what it says."""
     if not data:

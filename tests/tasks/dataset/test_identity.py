@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks.dataset.identity import DatasetIdentity, check_identity, check_style_names, freeze_identity, read_identity
+from tasks.dataset.identity import (
+    DatasetIdentity,
+    check_identity,
+    check_style_names,
+    freeze_identity,
+    raise_version,
+    read_identity,
+)
 from tasks.images.settings import ImageSettings
 from tasks.plan import Wanted
 from tasks.records import RequestError
@@ -38,10 +45,27 @@ def test_a_place_without_a_dataset_takes_any(folder: Folder) -> None:
     assert read_identity(folder) is None
 
 
-def test_a_dataset_of_another_kind_is_refused(folder: Folder) -> None:
-    folder.publish("dataset.json", b'{"schema_version": 2, "images": {}, "seed": 0}')
-    with pytest.raises(RequestError, match="name another output"):
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'{"schema_version": 3, "images": {}, "seed": 0}', "version 3, and this atelier knows 2 at most: use a newer"),
+        (b'{"schema_version": 1, "images": {}}', "name another output"),
+        (b"[1]", "name another output"),
+    ],
+)
+def test_a_dataset_of_another_kind_is_refused(folder: Folder, data: bytes, message: str) -> None:
+    folder.publish("dataset.json", data)
+    with pytest.raises(RequestError, match=message):
         check_identity(folder, IDENTITY)
+
+
+def test_a_raised_dataset_stays_what_it_was_for_every_job(folder: Folder) -> None:
+    freeze_identity(folder, IDENTITY)
+    raise_version(folder)
+    raise_version(folder)
+    assert read_identity(folder) == IDENTITY.model_copy(update={"schema_version": 2})
+    freeze_identity(folder, IDENTITY)
+    check_identity(folder, IDENTITY)
 
 
 def test_store_scores_and_shard_size_may_change(dataset: Folder, photos: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.dataset import sink
+from tasks.dataset import sink, writing
 from tasks.dataset.footer import ShardFooter, read_footer
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.sink import ShardSpool, commit, new_token, picture_path
@@ -51,7 +51,7 @@ def test_records_are_grouped_by_style_in_the_corpus_order(photos: Path, folder: 
 
 
 def test_row_groups_are_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "ROW_GROUP_BYTES", 1000)
+    monkeypatch.setattr(writing, "ROW_GROUP_BYTES", 1000)
     with ShardSpool(pa.schema([])) as spool:
         for number in range(10):
             spool.add_record((0, number), row(content_id=str(number)), b"x" * 400, "x")
