@@ -107,13 +107,13 @@ def subtract(pieces: Iterable[Piece], mask: int, owned: Ownership, on_change: st
 
 
 def span(piece: Piece) -> tuple[int, int]:
-    """First row of a piece and the row after its last; (0, 1) for a picture."""
-    return piece.first_row, piece.first_row + piece.contents
+    """First row of a piece and the row after its last; (0, 1) for one content, wherever it lies in a file."""
+    return (piece.first_row, piece.first_row + piece.rows) if piece.rows else (0, 1)
 
 
 def part(piece: Piece, start: int, end: int) -> Piece:
     """Some rows of a piece."""
-    if (start, end) == span(piece):
+    if not piece.rows or (start, end) == span(piece):
         return piece
     return Piece(piece.path, piece.version, piece.bytes, piece.modified, start, end - start)
 
