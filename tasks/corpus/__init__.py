@@ -35,6 +35,8 @@ def open_corpus(settings: CorpusSettings) -> Corpus:
             f"The corpus {settings.uri} cannot be read ({type(error).__name__}): check its permissions, "
             "and the credentials and endpoint in the environment."
         ) from error
+    if settings.allow and name != ManifestCorpus.format:
+        raise RequestError(f"The corpus {settings.uri} is no manifest, and only one has an `allow`: leave it out.")
     return FORMATS[name](settings, root, kind == "file")
 
 

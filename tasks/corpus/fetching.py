@@ -154,13 +154,15 @@ def _connect(
     left = max(0.1, deadline - time.monotonic())
     connection = http.client.HTTPConnection(host, port, timeout=min(WAIT_SECONDS, left))
     connection.sock = socket.create_connection((address, port), min(WAIT_SECONDS, left))
-    timer = Timer(left, _cut, [connection])
+    if is_secure:
+        context = ssl.create_default_context()
+        connection.sock = context.wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False)
+    # A connection forgets its socket while an answer is still being read.
+    timer = Timer(left, _cut, [connection.sock])
     timer.daemon = True
     timer.start()
     try:
         if is_secure:
-            context = ssl.create_default_context()
-            connection.sock = context.wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False)
             connection.sock.do_handshake()
         yield connection
     finally:
@@ -168,9 +170,9 @@ def _connect(
         connection.close()
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    with suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)
+def _cut(connected: socket.socket) -> None:
+    with suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)
 
 
 def _read(reply: http.client.HTTPResponse, deadline: float) -> bytes:
@@ -181,8 +183,10 @@ def _read(reply: http.client.HTTPResponse, deadline: float) -> bytes:
         held += chunk
         if len(held) > MAX_BYTES:
             raise ImageError("too_large", f"the file is larger than {MAX_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise TimeoutError
+    if reply.length:
+        raise http.client.IncompleteRead(b"", reply.length)
+    if time.monotonic() > deadline:
+        raise TimeoutError  # what was cut looks like an end
     return bytes(held)
 
 
