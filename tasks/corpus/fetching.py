@@ -153,17 +153,18 @@ def _connect(
     """A connection to an address that is cut at the deadline, whatever it is at."""
     left = max(0.1, deadline - time.monotonic())
     connection = http.client.HTTPConnection(host, port, timeout=min(WAIT_SECONDS, left))
-    connection.sock = socket.create_connection((address, port), min(WAIT_SECONDS, left))
+    connected = socket.create_connection((address, port), min(WAIT_SECONDS, left))
     if is_secure:
         context = ssl.create_default_context()
-        connection.sock = context.wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False)
+        connected = context.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+    connection.sock = connected
     # A connection forgets its socket while an answer is still being read.
-    timer = Timer(left, _cut, [connection.sock])
+    timer = Timer(left, _cut, [connected])
     timer.daemon = True
     timer.start()
     try:
-        if is_secure:
-            connection.sock.do_handshake()
+        if isinstance(connected, ssl.SSLSocket):
+            connected.do_handshake()
         yield connection
     finally:
         timer.cancel()

@@ -16,57 +16,62 @@ FILE = "data/train.parquet"
 COMMIT = "c" * 40
 
 
-def make_handler(data: bytes) -> type[BaseHTTPRequestHandler]:
-    entry = {"type": "file", "oid": "0a1b2c", "size": len(data), "path": FILE}
-    folder = {"type": "directory", "oid": "d", "size": 0, "path": "data"}
+def describe(data: bytes) -> list[dict[str, Any]]:
+    """The repository's folder and its file, as the hub tells of them."""
+    return [
+        {"type": "directory", "oid": "d", "size": 0, "path": "data"},
+        {"type": "file", "oid": "0a1b2c", "size": len(data), "path": FILE},
+    ]
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
 
-        def log_message(self, *_: object) -> None:
-            pass
+class Hub(BaseHTTPRequestHandler):
+    """Answers what the hub's client asks for."""
 
-        def _send(self, body: bytes, status: int = 200, **headers: str) -> None:
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+    protocol_version = "HTTP/1.1"
+    data = b""
 
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            path = self.path.partition("?")[0]
-            if "/resolve/" in path:
-                return self._resolve()
-            found = self._describe(path, body)
-            self._send(json.dumps(found).encode(), 200 if found is not None else 404, Content_Type="application/json")
+    def log_message(self, *_: object) -> None:
+        pass
 
-        def _describe(self, path: str, body: bytes) -> Any:
-            if "/tree/" in path:
-                inside = [entry] if path.endswith("/data") else [folder]
-                return [folder, entry] if "recursive=true" in self.path else inside
-            if "/paths-info/" in path:
-                asked = parse_qs(body.decode()).get("paths", [])
-                return [one for one in (entry, folder) if one["path"] in asked]
-            return {"id": "someone/cats", "sha": COMMIT, "private": False, "siblings": []}
+    def _send(self, body: bytes, status: int = 200, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
-        def _resolve(self) -> None:
-            asked = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
-            start = int(asked[1]) if asked else 0
-            stop = min(len(data), int(asked[2]) + 1 if asked and asked[2] else len(data))
-            shown = {"ETag": '"0a1b2c"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
-            shown["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
-            self._send(data[start:stop], 206 if asked else 200, **shown)
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path = self.path.partition("?")[0]
+        if "/resolve/" in path:
+            self._resolve()
+        else:
+            self._send(json.dumps(self._describe(path, body)).encode(), Content_Type="application/json")
 
-        do_GET = do_POST = do_HEAD = _answer
+    def _describe(self, path: str, body: bytes) -> Any:
+        folder, file = describe(self.data)
+        if "/tree/" in path:
+            inside = [file] if path.endswith("/data") else [folder]
+            return [folder, file] if "recursive=true" in self.path else inside
+        if "/paths-info/" in path:
+            return [one for one in (folder, file) if one["path"] in parse_qs(body.decode()).get("paths", [])]
+        return {"id": "someone/cats", "sha": COMMIT, "private": False, "siblings": []}
 
-    return Handler
+    def _resolve(self) -> None:
+        asked = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        start = int(asked[1]) if asked else 0
+        stop = min(len(self.data), int(asked[2]) + 1 if asked and asked[2] else len(self.data))
+        shown = {"ETag": '"0a1b2c"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        shown["Content-Range"] = f"bytes {start}-{stop - 1}/{len(self.data)}"
+        self._send(self.data[start:stop], 206 if asked else 200, **shown)
+
+    do_GET = do_POST = do_HEAD = _answer
 
 
 def main(path: Path) -> None:
     """Serve a file as a repository's, and print what the corpus reads of it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), make_handler(path.read_bytes()))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Here", (Hub,), {"data": path.read_bytes()}))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     os.environ |= {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_OFFLINE": "0"}
