@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
 from bisect import bisect_left, insort
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from tasks.corpus.base import Piece
+from tasks.owned_contents import OwnedContents
+from tasks.planned import to_planned
 from tasks.records import RequestError
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """A piece and the styles (bits of a mask over a list of styles) that it still wants."""
-
-    piece: Piece
-    styles: int
+from tasks.wants import Want
 
 
 class _Spans:
@@ -43,16 +41,20 @@ class _Spans:
         return [entry for entry in self.entries[low:high] if entry[1] > first]
 
 
-@dataclass
 class Ownership:
-    """Which rows of which file are owned, by version and style; styles are bits, numbered as they come.
+    """Which contents are owned, and which rows of which table, by version and style.
 
-    `known` holds a piece of each owned file, with the file's newest version, size and time.
+    Styles are bits, numbered as they come, in `bits`. `known` gives a piece of each owned file, with the file's newest
+    version, size and time. Rows of tables are held as spans; single contents, of which there may be millions, in a
+    temporary database that keeps little in memory.
     """
 
-    bits: dict[str, int] = field(default_factory=dict)
-    known: dict[str, Piece] = field(default_factory=dict)
-    spans: dict[str, _Spans] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.bits: dict[str, int] = {}
+        self.spans: dict[str, _Spans] = {}
+        self.known = _Known(self)
+        self.singles = OwnedContents()
+        self.tables: dict[str, Piece] = {}
 
     def mask(self, digests: Iterable[str]) -> int:
         """Bit mask of style digests."""
@@ -60,7 +62,10 @@ class Ownership:
 
     def add(self, piece: Piece, mask: int) -> None:
         """Own a piece for the styles of a mask."""
-        self.known[piece.path] = piece
+        if not piece.rows:
+            self.singles.add(piece, mask)
+            return
+        self.tables[piece.path] = piece
         spans = self.spans.get(piece.path)
         if spans is None:
             self.spans[piece.path] = _Spans(*span(piece), piece.version, mask)
@@ -68,52 +73,79 @@ class Ownership:
         for want in self.missing(piece, mask, any_version=False):
             spans.insert(*span(want.piece), piece.version, want.styles)
 
+    def add_table(self, planned: pa.Table, masks: Sequence[int]) -> None:
+        """Own planned pieces, given as columns; `masks` are those of the plan's groups."""
+        if not pc.any(pc.greater(planned["rows"], 0)).as_py():
+            self.singles.add_table(planned, masks)
+            return
+        for one in to_planned(planned):
+            self.add(one.piece, masks[one.group])
+
     def missing(self, piece: Piece, mask: int, any_version: bool) -> list[Want]:
         """The parts of a piece, with their styles, that nobody owns yet."""
+        if not piece.rows:
+            owned = self.singles.find(piece.path)
+            left = mask & ~_union(one.styles for one in owned if any_version or one.version == piece.version)
+            return [Want(piece, left)] if left else []
         spans = self.spans.get(piece.path)
-        if spans is None:
-            return [Want(piece, mask)]
-        first, stop = span(piece)
-        near = spans.overlapping(first, stop)
-        owned = [entry for entry in near if any_version or entry[2] == piece.version]
-        if not owned:
-            return [Want(piece, mask)]
-        edges = sorted({first, stop} | {edge for entry in owned for edge in entry[:2] if first < edge < stop})
-        parts: list[tuple[int, int, int]] = []
-        for start, end in pairwise(edges):
-            left = mask & ~_union(m for a, b, _, m in owned if a <= start and end <= b)
-            if parts and parts[-1][1:] == (start, left):
-                start = parts.pop()[0]
-            parts.append((start, end, left))
-        return [Want(part(piece, start, end), left) for start, end, left in parts if left]
+        return [Want(piece, mask)] if spans is None else _missing_rows(spans, piece, mask, any_version)
 
     def changed(self, piece: Piece) -> bool:
         """Whether the piece's file is owned, but not in this version."""
+        if not piece.rows:
+            owned = self.singles.find(piece.path)
+            return bool(owned) and all(one.version != piece.version for one in owned)
         spans = self.spans.get(piece.path)
         return spans is not None and piece.version not in spans.versions
 
 
-def subtract(pieces: Iterable[Piece], mask: int, owned: Ownership, on_change: str) -> list[Want]:
+class _Known:
+    """The newest piece of each owned file."""
+
+    def __init__(self, owned: Ownership) -> None:
+        self._owned = weakref.proxy(owned)
+
+    def get(self, path: str) -> Piece | None:
+        """A piece of the file at a path."""
+        table: Piece | None = self._owned.tables.get(path)
+        return table or self._owned.singles.newest(path)
+
+
+def _missing_rows(spans: _Spans, piece: Piece, mask: int, any_version: bool) -> list[Want]:
+    first, stop = span(piece)
+    near = spans.overlapping(first, stop)
+    owned = [entry for entry in near if any_version or entry[2] == piece.version]
+    if not owned:
+        return [Want(piece, mask)]
+    edges = sorted({first, stop} | {edge for entry in owned for edge in entry[:2] if first < edge < stop})
+    parts: list[tuple[int, int, int]] = []
+    for start, end in pairwise(edges):
+        left = mask & ~_union(m for a, b, _, m in owned if a <= start and end <= b)
+        if parts and parts[-1][1:] == (start, left):
+            start = parts.pop()[0]
+        parts.append((start, end, left))
+    return [Want(part(piece, start, end), left) for start, end, left in parts if left]
+
+
+def subtract(pieces: Iterable[Piece], mask: int, owned: Ownership, on_change: str) -> Iterator[Want]:
     """Wanted minus owned. Raises RequestError at a changed content where the corpus says `on_change: error`."""
-    wants: list[Want] = []
     for piece in pieces:
         if on_change == "error" and owned.changed(piece):
             raise RequestError(
                 f"{piece.path} has changed since it was stylized: set `corpus: {{on_change: version}}` to stylize "
                 "the new version too, or `keep` to leave the old one."
             )
-        wants.extend(owned.missing(piece, mask, any_version=on_change == "keep"))
-    return wants
+        yield from owned.missing(piece, mask, any_version=on_change == "keep")
 
 
 def span(piece: Piece) -> tuple[int, int]:
-    """First row of a piece and the row after its last; (0, 1) for a picture."""
-    return piece.first_row, piece.first_row + piece.contents
+    """First row of a piece and the row after its last; (0, 1) for one content, wherever it lies in a file."""
+    return (piece.first_row, piece.first_row + piece.rows) if piece.rows else (0, 1)
 
 
 def part(piece: Piece, start: int, end: int) -> Piece:
     """Some rows of a piece."""
-    if (start, end) == span(piece):
+    if not piece.rows or (start, end) == span(piece):
         return piece
     return Piece(piece.path, piece.version, piece.bytes, piece.modified, start, end - start)
 

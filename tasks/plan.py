@@ -8,41 +8,28 @@ named by their digest, written first: a plan that can be read has its pieces.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tasks.corpus.base import Piece
 from tasks.corpus.settings import CorpusSettings
 from tasks.images.settings import ImageSettings
+from tasks.planned import LocalFile, PlannedPiece, PlannedPieces, hold_pieces
 from tasks.records import RequestError
-from tasks.shards import Group, PlannedPiece
+from tasks.shards import Group
 from tasks.storage import Folder
 from tasks.styles import PlannedStyle
 
 READERS = 16
+COPIED_BYTES = 2**24
 PLAN_NAME = re.compile(r"plans/(\d{5,})/plan\.json")
-PIECES_SCHEMA = pa.schema(
-    [
-        ("path", pa.string()),
-        ("version", pa.string()),
-        ("bytes", pa.int64()),
-        ("modified", pa.int64()),
-        ("first_row", pa.int64()),
-        ("rows", pa.int64()),
-        ("shard", pa.int32()),
-        ("group", pa.int32()),
-    ]
-)
 
 
 class Plan(BaseModel):
@@ -95,7 +82,8 @@ def draft(
     planned: Sequence[PlannedPiece],
 ) -> Plan:
     """A plan without a place in the chain yet (`seq` 0)."""
-    digest = hashlib.sha256(pieces_to_parquet(planned)).hexdigest()
+    held = hold_pieces(planned)
+    digest, by_group = held.digest(), held.tally().by_group()
     return Plan(
         seq=0,
         kind=kind,
@@ -108,9 +96,9 @@ def draft(
         judge=wanted.judge,
         styles=wanted.styles,
         groups=tuple(groups),
-        shards=planned[-1].shard + 1 if planned else 0,
-        contents=sum(p.piece.contents for p in planned),
-        pairs=sum(p.piece.contents * len(groups[p.group].styles) for p in planned),
+        shards=held[-1].shard + 1 if held else 0,
+        contents=by_group.total(),
+        pairs=sum(contents * len(groups[group].styles) for group, contents in by_group.items()),
         pieces=f"pieces-{digest[:16]}.parquet",
         pieces_digest=digest,
         digest=_plan_digest(kind, wanted, groups, digest),
@@ -167,18 +155,20 @@ def _read_plan(folder: Folder, seq: int) -> Plan:
     return plan
 
 
-def read_pieces(folder: Folder, plan: Plan) -> list[PlannedPiece]:
+def read_pieces(folder: Folder, plan: Plan) -> PlannedPieces:
     """The pieces of a plan, in shard order. Raises RequestError where the file is not what was planned."""
     name = f"{plan_folder(plan.seq)}/{plan.pieces}"
-    data = folder.read_or_none(name)
-    if data is None or hashlib.sha256(data).hexdigest() != plan.pieces_digest:
+    copy, digest = LocalFile(), hashlib.sha256()
+    with suppress(FileNotFoundError, NotADirectoryError), folder.open(name) as source, open(copy.path, "wb") as file:
+        while chunk := source.read(COPIED_BYTES):
+            digest.update(chunk)
+            file.write(chunk)
+    if digest.hexdigest() != plan.pieces_digest:
         raise RequestError(
             f"{folder.uri}/{name} is missing or damaged: restore it; if plan {plan.seq} has committed nothing, "
             "`atelier abandon` does too."
         )
-    table = pq.read_table(io.BytesIO(data))
-    *parts, shards, groups = (column.to_pylist() for column in table.select(PIECES_SCHEMA.names).columns)
-    return list(map(PlannedPiece, map(Piece, *parts), shards, groups))
+    return PlannedPieces(copy)
 
 
 def plan_folder(seq: int) -> str:
@@ -188,10 +178,4 @@ def plan_folder(seq: int) -> str:
 
 def pieces_to_parquet(planned: Sequence[PlannedPiece]) -> bytes:
     """Planned pieces as Parquet; the same pieces give the same bytes."""
-    pieces = [p.piece for p in planned]
-    columns: list[list[Any]] = [[getattr(piece, name) for piece in pieces] for name in PIECES_SCHEMA.names[:6]]
-    columns += [[p.shard for p in planned], [p.group for p in planned]]
-    arrays = [pa.array(column, one.type) for column, one in zip(columns, PIECES_SCHEMA, strict=True)]
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_arrays(arrays, schema=PIECES_SCHEMA), sink, compression="zstd")
-    return sink.getvalue()
+    return hold_pieces(planned).data()

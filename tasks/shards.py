@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from tasks.corpus.base import Piece
-from tasks.ownership import Want, part, span
+from tasks.ownership import part, span
+from tasks.planned import PieceWriter, PlannedPiece, PlannedPieces, to_pieces, to_table
 from tasks.styles import PlannedStyle
+from tasks.wants import Spool, Want, Wants
 
 # A shard is the unit of retry and of commit.
 SHARD_IMAGES = 256
@@ -28,15 +34,6 @@ class Group(BaseModel):
 
     wave: str
     styles: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedPiece:
-    """A piece, the shard that it lies in and the group of styles that it wants."""
-
-    piece: Piece
-    shard: int
-    group: int
 
 
 @dataclass(frozen=True)
@@ -64,24 +61,56 @@ class ShardSize:
 
 
 def cut(
-    wants: Sequence[Want], styles: Sequence[PlannedStyle], mask: Mapping[str, int], size: ShardSize
-) -> tuple[tuple[Group, ...], list[PlannedPiece]]:
+    wants: Wants | Iterable[Want], styles: Sequence[PlannedStyle], mask: Mapping[str, int], size: ShardSize
+) -> tuple[tuple[Group, ...], PlannedPieces]:
     """Cut wants into shards: each holds pieces that want the same styles of one wave."""
-    buckets: dict[tuple[str, tuple[int, ...]], list[Piece]] = {}
+    held = wants if isinstance(wants, Wants) else Wants(wants)
+    buckets: dict[tuple[str, tuple[int, ...]], list[Spool]] = {}
     split = _split_styles(styles, mask, size.styles)
-    for want in wants:
-        for key in split(want.styles):
-            buckets.setdefault(key, []).append(want.piece)
-    groups: list[Group] = []
-    planned: list[PlannedPiece] = []
-    shard = 0
-    for (wave, wanted), pieces in buckets.items():
-        limit = size.contents(len(wanted), sum(piece.contents for piece in pieces))
-        for slice_ in _slices(pieces, limit):
-            planned += [PlannedPiece(piece, shard, len(groups)) for piece in slice_]
-            shard += 1
-        groups.append(Group(wave=wave, styles=wanted))
-    return tuple(groups), planned
+    for wanted, spool in held.spools.items():
+        for key in split(wanted):
+            buckets.setdefault(key, []).append(spool)
+    writer, shard = PieceWriter(), 0
+    for group, ((_, chosen), spools) in enumerate(buckets.items()):
+        cutter = _Cutter(shard, size.contents(len(chosen), sum(spool.contents for spool in spools)))
+        for table in (table for spool in spools for table in spool.tables()):
+            writer.add(*cutter.cut(table), group)
+        shard = cutter.end()
+    return tuple(Group(wave=wave, styles=chosen) for wave, chosen in buckets), writer.close()
+
+
+class _Cutter:
+    """Numbers shards of at most `limit` contents; a piece of a table is cut where it crosses the limit."""
+
+    def __init__(self, shard: int, limit: int) -> None:
+        self._shard, self._limit, self._room = shard, limit, limit
+
+    def cut(self, pieces: pa.Table) -> tuple[pa.Table, Sequence[int] | NDArray[np.int64]]:
+        """Pieces, cut where they must be, with the shard of each."""
+        if not pc.any(pc.greater(pieces["rows"], 0)).as_py():
+            return pieces, self._take(np.ones(len(pieces), np.int64))
+        parts: list[Piece] = []
+        shards: list[int] = []
+        for piece in to_pieces(pieces):
+            start, stop = span(piece)
+            while start < stop:
+                end = min(stop, start + self._room)
+                parts.append(part(piece, start, end))
+                shards += self._take(np.array([end - start])).tolist()
+                start = end
+        return to_table(parts), shards
+
+    def end(self) -> int:
+        """The number of the next shard; no piece comes into the last one any more."""
+        return self._shard + (self._room < self._limit)
+
+    def _take(self, contents: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Shards of pieces that are no larger than the room that is left, or of one content each."""
+        after = self._limit - self._room + np.cumsum(contents)
+        shards = self._shard + (after - 1) // self._limit
+        full, rest = divmod(int(after[-1]), self._limit)
+        self._shard, self._room = self._shard + full, self._limit - rest
+        return np.asarray(shards, np.int64)
 
 
 def _split_styles(
@@ -112,21 +141,3 @@ def by_shard(planned: Iterable[PlannedPiece]) -> dict[int, list[PlannedPiece]]:
     for piece in planned:
         shards.setdefault(piece.shard, []).append(piece)
     return shards
-
-
-def _slices(pieces: Sequence[Piece], limit: int) -> Iterator[list[Piece]]:
-    """Runs of pieces of at most `limit` contents; a piece of a table is cut where it crosses the limit."""
-    run: list[Piece] = []
-    room = limit
-    for piece in pieces:
-        start, stop = span(piece)
-        while start < stop:
-            end = min(stop, start + room)
-            run.append(part(piece, start, end))
-            room -= end - start
-            start = end
-            if not room:
-                yield run
-                run, room = [], limit
-    if run:
-        yield run

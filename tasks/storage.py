@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, urlsplit
@@ -31,6 +32,8 @@ CONFLICT_TRIES = 6
 CONFLICT_SECONDS = 0.1
 # Query parameters that open a door to whoever reads them: signed URLs, tokens.
 SECRET_PARAMETERS = frozenset({"access_token", "sig", "signature", "token", "x-amz-signature", "x-goog-signature"})
+# What signed URLs of S3 and Google have beside their signatures.
+SIGNED = ("x-amz-", "x-goog-")
 
 _memory = threading.Lock()
 
@@ -47,7 +50,7 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
         filesystem, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except (ValueError, ImportError) as error:
         raise RequestError(f"The storage of {uri!r} cannot be opened: {error}.") from error
-    if _is_s3(filesystem):
+    if is_s3(filesystem):
         filesystem.retries = S3_TRIES
     return filesystem, path.rstrip("/") or "/"
 
@@ -260,13 +263,30 @@ def _carries_secret(uri: str) -> bool:
     if "://" not in uri:
         return False
     parts = urlsplit(uri)
-    names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
     # github://owner:repository@revision is no password.
-    return bool(parts.password and parts.scheme != "github") or bool(names & SECRET_PARAMETERS)
+    return bool(parts.password and parts.scheme != "github") or any(map(is_secret_parameter, names))
+
+
+def is_secret_parameter(name: str) -> bool:
+    """Whether a query parameter of this name opens a door to whoever reads it, or belongs to one that does."""
+    return name.lower() in SECRET_PARAMETERS or name.lower().startswith(SIGNED)
+
+
+def list_s3_pages(filesystem: Any, bucket: str, prefix: str) -> Iterator[list[dict[str, Any]]]:
+    """Objects below a prefix in the order of their keys, a page at a time, as S3 tells of them."""
+    token: dict[str, str] = {}
+    while True:
+        asked = {"Bucket": bucket, "Prefix": prefix, **token}
+        page = run_on_loop(filesystem.loop, filesystem._call_s3, "list_objects_v2", timeout=REQUEST_SECONDS, **asked)
+        yield page.get("Contents", [])
+        if not page.get("IsTruncated"):
+            return
+        token = {"ContinuationToken": page["NextContinuationToken"]}
 
 
 def is_s3(filesystem: Any) -> bool:
-    """Whether a filesystem is an S3 client."""
+    """Whether a filesystem is S3's, or speaks like it."""
     protocol = filesystem.protocol
     return "s3" in ((protocol,) if isinstance(protocol, str) else protocol)
 

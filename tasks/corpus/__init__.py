@@ -5,12 +5,15 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable
 
+from tasks.corpus.arrow import ARROW, ArrowCorpus
 from tasks.corpus.base import Corpus
 from tasks.corpus.folder import SUFFIXES, FolderCorpus
 from tasks.corpus.listing import Root, suffix
+from tasks.corpus.manifest import ManifestCorpus
 from tasks.corpus.parquet import SUFFIX, ParquetCorpus
 from tasks.corpus.prompts import READERS, PromptCorpus
 from tasks.corpus.settings import CorpusSettings
+from tasks.corpus.webdataset import WebDatasetCorpus, is_tar
 from tasks.records import RequestError
 from tasks.storage import open_filesystem, storage_errors
 
@@ -32,7 +35,14 @@ def open_corpus(settings: CorpusSettings) -> Corpus:
             f"The corpus {settings.uri} cannot be read ({type(error).__name__}): check its permissions, "
             "and the credentials and endpoint in the environment."
         ) from error
+    if settings.allow and name != ManifestCorpus.format:
+        raise RequestError(f"The corpus {settings.uri} is no manifest, and only one has an `allow`: leave it out.")
     return FORMATS[name](settings, root, kind == "file")
+
+
+Open = Callable[[CorpusSettings, Root, bool], Corpus]
+# Files of a corpus that are looked at to find its format.
+LOOKED_AT = 10_000
 
 
 def _open_folder(settings: CorpusSettings, root: Root, is_file: bool) -> Corpus:
@@ -41,50 +51,80 @@ def _open_folder(settings: CorpusSettings, root: Root, is_file: bool) -> Corpus:
     return FolderCorpus(settings.uri, root)
 
 
-def _open_parquet(settings: CorpusSettings, root: Root, is_file: bool) -> Corpus:
-    if not is_file:
-        return ParquetCorpus(settings.uri, root, None, settings.image)
-    folder, name = posixpath.split(root.path)
-    return ParquetCorpus(settings.uri, Root(root.filesystem, folder), name, settings.image)
+def _open_table(reader: type[ParquetCorpus]) -> Open:
+    def open_table(settings: CorpusSettings, root: Root, is_file: bool) -> Corpus:
+        folder, file = _split(root) if is_file else (root, None)
+        return reader(settings.uri, folder, file, settings.image)
+
+    return open_table
 
 
 def _open_prompts(settings: CorpusSettings, root: Root, is_file: bool) -> Corpus:
-    folder, name = posixpath.split(root.path)
-    if not is_file or suffix(name) not in READERS:
+    if not is_file or suffix(root.path) not in READERS:
         raise RequestError(
             f"The corpus {settings.uri} is no file of prompts: name one that ends in {', '.join(READERS)}."
         )
-    return PromptCorpus(settings, Root(root.filesystem, folder), name)
+    return PromptCorpus(settings, *_split(root))
 
 
-# WebDataset tars and manifests belong here: a name, and what opens a reader.
-FORMATS: dict[str, Callable[[CorpusSettings, Root, bool], Corpus]] = {
+def _open_webdataset(settings: CorpusSettings, root: Root, is_file: bool) -> Corpus:
+    folder, file = _split(root) if is_file else (root, None)
+    return WebDatasetCorpus(settings.uri, folder, file, settings.image)
+
+
+def _open_manifest(settings: CorpusSettings, root: Root, is_file: bool) -> Corpus:
+    if not is_file or suffix(root.path) not in READERS:
+        raise RequestError(f"The corpus {settings.uri} is no manifest: name a file that ends in {', '.join(READERS)}.")
+    return ManifestCorpus(settings, *_split(root))
+
+
+def _split(root: Root) -> tuple[Root, str]:
+    folder, name = posixpath.split(root.path)
+    return Root(root.filesystem, folder), name
+
+
+# A name, and what opens a reader.
+FORMATS: dict[str, Open] = {
     "folder": _open_folder,
-    "parquet": _open_parquet,
+    "parquet": _open_table(ParquetCorpus),
+    "arrow": _open_table(ArrowCorpus),
+    "manifest": _open_manifest,
     "prompts": _open_prompts,
+    "webdataset": _open_webdataset,
 }
 
 
 def _look(settings: CorpusSettings, root: Root, kind: str) -> str:
-    """The format of the first folder that has files of one, from the top down."""
+    """The format of the uppermost folder that has files of one, among the first that are listed."""
     if kind == "file":
-        return _look_at_file(suffix(root.path))
-    for _, folders, files in root.filesystem.walk(root.path, detail=True):
-        for hidden in [name for name in folders if name.startswith(".")]:
-            del folders[hidden]
-        found = {suffix(name) for name in files if not name.startswith(".")}
-        if SUFFIX in found and found & SUFFIXES:
-            raise RequestError(
-                f"The corpus {settings.uri} has pictures and Parquet files side by side: set its `format`."
-            )
-        if SUFFIX in found or found & SUFFIXES:
-            return "parquet" if SUFFIX in found else "folder"
-    # Nothing that we know: this says so, now, and not when the styles' pictures have been read.
-    FolderCorpus(settings.uri, root).pieces({})
-    return "folder"
+        return _format_of(root.path) or ("prompts" if suffix(root.path) in READERS else "folder")
+    formats = _find_formats(root)
+    if not formats:
+        # Nothing that we know: this says so, now, and not when the styles' pictures have been read.
+        FolderCorpus(settings.uri, root).pieces({})
+    if len(formats) > 1:
+        raise RequestError(
+            f"The corpus {settings.uri} has files of several formats side by side ({', '.join(sorted(formats))}): set "
+            "its `format`."
+        )
+    return formats.pop()
 
 
-def _look_at_file(ending: str) -> str:
-    if ending == SUFFIX:
-        return "parquet"
-    return "prompts" if ending in READERS else "folder"
+def _find_formats(root: Root) -> set[str]:
+    """Formats of the files of one folder; a folder of millions is not listed whole to know."""
+    folders: dict[str, set[str]] = {}
+    for number, file in enumerate(root.walk()):
+        found = _format_of(file.path)
+        if found is not None:
+            folders.setdefault(posixpath.dirname(file.path), set()).add(found)
+        if number >= LOOKED_AT and folders:
+            break
+    return folders[min(folders, key=lambda folder: (folder != "", folder.count("/")))] if folders else set()
+
+
+def _format_of(path: str) -> str | None:
+    """Of a file in a folder, by its name; words may be anything."""
+    if is_tar(path):
+        return "webdataset"
+    ending = suffix(path)
+    return {SUFFIX: "parquet", ARROW: "arrow"}.get(ending) or ("folder" if ending in SUFFIXES else None)

@@ -13,11 +13,12 @@ from tasks.records import ImageError, RequestError
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A file that is one picture (`rows` is 0), or a range of rows of a table file; or one prompt of a file.
+    """One content (`rows` is 0), or a range of rows of a table file.
 
-    `path` is posix and relative to the corpus root. `version`, `bytes` and `modified` (nanoseconds, 0 where
-    the store does not tell) are the whole file's. A prompt is a piece with `rows` 0, too: `path` is its content id,
-    `first_row` its number, and version and bytes are its own, so that prompts may be added to their file.
+    Of a table `path` is posix and relative to the corpus root, and `version`, `bytes` and `modified` (nanoseconds, 0
+    where the store does not tell) are the whole file's. Of one content `path` is its id, and `first_row` says where
+    it lies in a file of many: a prompt's or a URI's number, the place of a sample in its tar (`bytes` are then its
+    own). A prompt's or a URI's version is its own, so that more may be added to their file.
     """
 
     path: str
@@ -57,6 +58,12 @@ class Entry:
     prompt: str | None = None
 
 
+class Known(Protocol):
+    """Pieces of earlier plans, by path."""
+
+    def get(self, path: str, /) -> Piece | None: ...
+
+
 class Corpus(Protocol):
     """What is behind one URI: images or prompts. `carried` describes the corpus's own columns; folders have none."""
 
@@ -64,12 +71,16 @@ class Corpus(Protocol):
     format: str
     carried: pa.Schema
 
-    def pieces(self, known: Mapping[str, Piece]) -> list[Piece]:
-        """All pieces, sorted by path and row.
+    def scan(self, known: Known) -> Iterator[Piece]:
+        """All pieces, one after another, always in the same order; no list of them is held.
 
-        `known` holds pieces of earlier plans by path: a file of the same size and time keeps its version
-        without being read. Raises RequestError where there is nothing to stylize.
+        A file of the same size and time as a `known` piece keeps its version without being read. Raises
+        RequestError where there is nothing to stylize, or where two contents have one id (at the end, perhaps).
         """
+        ...
+
+    def pieces(self, known: Known) -> list[Piece]:
+        """All pieces at once."""
         ...
 
     def read(self, piece: Piece) -> Iterator[Entry]:

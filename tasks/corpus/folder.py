@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
-from tasks.corpus.base import Entry, Piece, check_unique
-from tasks.corpus.listing import FoundFile, Root, is_version, with_suffix
+from tasks.corpus.base import Entry, Known, Piece
+from tasks.corpus.listing import FoundFile, Root, is_version, suffix
 from tasks.images.decoding import MAX_BYTES
 from tasks.records import ImageError, RequestError
 
@@ -42,19 +42,34 @@ class FolderCorpus:
         self.carried = pa.schema([])
         self.ignored = 0
 
-    def pieces(self, known: Mapping[str, Piece]) -> list[Piece]:
+    def scan(self, known: Known) -> Iterator[Piece]:
         """One piece a picture. Raises RequestError where there is none."""
-        files = self.root.files()
-        pictures = without_masks(with_suffix(files, SUFFIXES))
-        self.ignored = len(files) - len(pictures)
-        if not pictures:
+        self.ignored = 0
+        piece = None
+        for piece in self.root.versions(self._pictures(), known):
+            yield piece
+        if piece is None:
             raise RequestError(
                 f"The corpus {self.uri} has no pictures ({self.ignored} other files): name a folder with "
                 f"files that end in {', '.join(sorted(SUFFIXES))}."
             )
-        pieces = self.root.versions(pictures, known)
-        check_unique(pieces)
-        return pieces
+
+    def pieces(self, known: Known) -> list[Piece]:
+        """All pictures at once, sorted by path."""
+        return sorted(self.scan(known), key=lambda piece: piece.path)
+
+    def _pictures(self) -> Iterator[FoundFile]:
+        for some in stems_together(self._named_pictures()):
+            pictures = without_masks(some) if len(some) > 1 else some
+            self.ignored += len(some) - len(pictures)
+            yield from pictures
+
+    def _named_pictures(self) -> Iterator[FoundFile]:
+        for file in self.root.walk():
+            if suffix(file.path) in SUFFIXES:
+                yield file
+            else:
+                self.ignored += 1
 
     def read(self, piece: Piece) -> Iterator[Entry]:
         """The one entry of a piece."""
@@ -62,6 +77,22 @@ class FolderCorpus:
         if data is not None and not is_version(data, piece.version):
             data, error = None, ImageError("changed", CHANGED)
         yield Entry(piece.path, f"{self.uri}/{piece.path}", piece.version, data, error)
+
+
+def stems_together(pictures: Iterable[FoundFile]) -> Iterator[list[FoundFile]]:
+    """Runs of pictures, sorted by path, that hold every mask with the picture that it would belong to."""
+    run: list[FoundFile] = []
+    start = ""
+    for picture in pictures:
+        if run and not picture.path.startswith(start):
+            yield run
+            run = []
+        if not run:
+            stem = posixpath.splitext(picture.path)[0]
+            start = f"{stem[: -len(MARK)] if stem.lower().endswith(MARK) else stem}."
+        run.append(picture)
+    if run:
+        yield run
 
 
 def without_masks(pictures: Sequence[FoundFile]) -> list[FoundFile]:

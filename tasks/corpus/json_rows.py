@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -24,13 +24,15 @@ class JsonRows:
     is, another value as JSON. A line that is no object, or a value of another type, is a row that cannot be read.
     """
 
-    def __init__(self, open_file: Open, column: str | None) -> None:
-        self._open, self.column = open_file, column or "prompt"
-        first = [found for line in islice(read_lines(open_file), FIRST_ROWS) if (found := _parse(line)) is not None]
+    def __init__(self, open_file: Open, column: str | None, setting: str = "prompt") -> None:
+        self._open, self.column = open_file, column or setting
+        first = [
+            found for line in islice(read_lines(open_file), FIRST_ROWS) if (found := parse_object(line)) is not None
+        ]
         names = list(dict.fromkeys(name for found in first for name in found))
-        check_column(self.column, names)
+        check_column(self.column, names, setting)
         others = [name for name in names if name != self.column]
-        self.carried = pa.schema([(name, _find_type([found.get(name) for found in first])) for name in others])
+        self.carried = pa.schema([(name, find_type([found.get(name) for found in first])) for name in others])
 
     def rows(self, start: int) -> Iterator[Row]:
         """The rows from a number on; earlier ones are not looked into."""
@@ -41,7 +43,7 @@ class JsonRows:
         return (row.text for row in self.rows(0))
 
     def _row(self, line: str) -> Row:
-        found = _parse(line)
+        found = parse_object(line)
         if found is None:
             return Row(line.strip(BLANK), error=ImageError("malformed", "the line is no JSON object"))
         text = found.get(self.column)
@@ -49,12 +51,12 @@ class JsonRows:
             said = f"the column {self.column!r} holds {_write(text)[:40]}, and no text"
             return Row(_write(text), error=ImageError("malformed", said))
         try:
-            return Row(text or "", {field.name: _convert(found.get(field.name), field) for field in self.carried})
+            return Row(text or "", {field.name: convert(found.get(field.name), field) for field in self.carried})
         except ImageError as error:
             return Row(text or "", error=error)
 
 
-def _parse(line: str) -> Mapping[str, Any] | None:
+def parse_object(line: str) -> Mapping[str, Any] | None:
     """The object on a line; None where it holds none. Keys are text that can be stored."""
     try:
         found = json.loads(line)
@@ -63,7 +65,8 @@ def _parse(line: str) -> Mapping[str, Any] | None:
     return {make_storable(name): value for name, value in found.items()} if isinstance(found, dict) else None
 
 
-def _find_type(values: list[Any]) -> pa.DataType:
+def find_type(values: Sequence[Any]) -> pa.DataType:
+    """The type of a column with these values: text, where they do not agree on another."""
     given = [value for value in values if value is not None]
     for kind in (pa.bool_(), pa.int64(), pa.float64()):
         if given and all(_is_of(value, kind) for value in given):
@@ -79,7 +82,7 @@ def _is_of(value: Any, kind: pa.DataType) -> bool:
     return isinstance(value, float) and kind == pa.float64()
 
 
-def _convert(value: Any, field: pa.Field) -> Any:
+def convert(value: Any, field: pa.Field) -> Any:
     """A value as its column has it. Raises ImageError where it is of another type."""
     if value is None:
         return None

@@ -5,21 +5,29 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+import stat
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from fsspec.implementations.local import LocalFileSystem
 
-from tasks.corpus.base import Piece
+from tasks.corpus.base import Known, Piece
 from tasks.records import RequestError
-from tasks.storage import shorten_error, storage_errors
+from tasks.storage import is_s3, list_s3_pages, shorten_error, storage_errors
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # Hashing waits on the disk and releases the GIL; footers wait on the network.
 READERS = 8
+# Files that are asked for their versions together.
+DIGESTS = 1024
 # Version of a file that cannot be read while planning: reading it later says why, in its record.
 UNREADABLE = "unreadable"
 SHA256 = "sha256:"
@@ -49,22 +57,31 @@ class Root:
         """Path of a file as the filesystem knows it."""
         return f"{self.path.rstrip('/')}/{path}"
 
-    def files(self) -> list[FoundFile]:
-        """Every file below the root, sorted by path; whatever begins with a dot is left out.
+    def walk(self) -> Iterator[FoundFile]:
+        """Every file below the root, one after another, always in the same order; what begins with a dot is left out.
 
-        Each real folder is walked once, so links that lead in circles end. Raises RequestError.
+        On local disk and on S3 no list of all is held: folders are read one by one, listings a page at a time. Each
+        real folder is walked once, so links that lead in circles end. Raises RequestError.
         """
-        local = isinstance(self.filesystem, LocalFileSystem)
         try:
-            found = _local_files(self.path) if local else _remote_files(self.filesystem, self.path)
-            files = sorted(found, key=lambda file: file.path)
+            for file in self._found():
+                _check_name(file.path)
+                yield file
         except storage_errors(self.filesystem) as error:
             raise RequestError(
                 f"{self.path} cannot be listed ({shorten_error(error)}): check its permissions."
             ) from error
-        for file in files:
-            _check_name(file.path)
-        return files
+
+    def files(self) -> list[FoundFile]:
+        """Every file below the root, sorted by path. Raises RequestError."""
+        return sorted(self.walk(), key=lambda file: file.path)
+
+    def _found(self) -> Iterator[FoundFile]:
+        if isinstance(self.filesystem, LocalFileSystem):
+            return _local_files(self.path)
+        if is_s3(self.filesystem):
+            return _s3_files(self.filesystem, self.path)
+        return _remote_files(self.filesystem, self.path)
 
     def file(self, path: str) -> FoundFile:
         """One file below the root. Raises FileNotFoundError."""
@@ -73,21 +90,39 @@ class Root:
             return FoundFile(path, status.st_size, status.st_mtime_ns)
         return _found(path, self.filesystem.info(self.within(path)))
 
-    def versions(self, files: Sequence[FoundFile], known: Mapping[str, Piece]) -> list[Piece]:
+    def version(self, file: FoundFile, old: Piece | None) -> str:
+        """Of a file: its entity tag, or the version that it had when it had the same size and time, or SHA-256."""
+        return _tag(file) or _recall(file, old) or _digest(self.filesystem, self.within(file.path))
+
+    def versions(self, files: Iterable[FoundFile], known: Known) -> Iterator[Piece]:
         """A piece for each whole file, with its version: entity tag, or SHA-256 where the store has none."""
-
-        def version(file: FoundFile) -> Piece:
-            piece = Piece(file.path, f"etag:{file.etag}-{file.bytes}", file.bytes, file.modified)
-            if file.etag:
-                return piece
-            old = known.get(file.path)
-            same = old is not None and file.modified > 0
-            if old and same and (old.bytes, old.modified) == (file.bytes, file.modified):
-                return replace(piece, version=old.version)
-            return replace(piece, version=_digest(self.filesystem, self.within(file.path)))
-
         with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(version, files))
+            for some in batched(files, DIGESTS):
+                versions = [_tag(file) or _recall(file, known.get(file.path)) for file in some]
+                unread = [file for file, version in zip(some, versions, strict=True) if version is None]
+                digests = pool.map(lambda file: _digest(self.filesystem, self.within(file.path)), unread)
+                for file, version in zip(some, versions, strict=True):
+                    yield Piece(file.path, version or next(digests), file.bytes, file.modified)
+
+
+def map_ahead(
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], depth: int
+) -> Iterator[Result]:
+    """Results in order, with at most `depth` of them on their way or waiting."""
+    queue: deque[Future[Result]] = deque()
+    for item in items:
+        if len(queue) >= depth:
+            yield queue.popleft().result()
+        queue.append(pool.submit(function, item))
+    while queue:
+        yield queue.popleft().result()
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Items in lists of a size; the last may be shorter."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def suffix(path: str) -> str:
@@ -95,7 +130,7 @@ def suffix(path: str) -> str:
     return posixpath.splitext(path)[1].lower()
 
 
-def with_suffix(files: Sequence[FoundFile], suffixes: Collection[str]) -> list[FoundFile]:
+def with_suffix(files: Iterable[FoundFile], suffixes: Collection[str]) -> list[FoundFile]:
     """The files whose name ends so, in any case."""
     return [file for file in files if suffix(file.path) in suffixes]
 
@@ -114,19 +149,46 @@ def _walk(root: str, folder: str, walked: set[tuple[int, int]], links: list[str]
     if (place.st_dev, place.st_ino) in walked:
         return
     walked.add((place.st_dev, place.st_ino))
+    # Names alone: a folder may hold millions. With the slash they come in the order of whole paths.
     with os.scandir(os.path.join(root, folder)) as entries:
-        names = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
-    for entry in names:
-        path = posixpath.join(folder, entry.name)
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(root, path, walked, links)
-        elif entry.is_dir():
-            links.append(path)
-        elif entry.is_file():
-            status = entry.stat()
-            yield FoundFile(path, status.st_size, status.st_mtime_ns)
-        elif entry.is_symlink():
-            yield FoundFile(path, 0)
+        names = sorted(_with_slash(entry) for entry in entries if not entry.name.startswith("."))
+    for name in names:
+        path = posixpath.join(folder, name)
+        if name.endswith("/"):
+            yield from _walk(root, path[:-1], walked, links)
+        else:
+            yield from _local_file(root, path, links)
+
+
+def _with_slash(entry: os.DirEntry[str]) -> str:
+    return f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
+
+
+def _local_file(root: str, path: str, links: list[str]) -> Iterator[FoundFile]:
+    try:
+        status = os.stat(os.path.join(root, path))
+    except OSError as error:
+        if not os.path.islink(os.path.join(root, path)):
+            if isinstance(error, FileNotFoundError):
+                return  # removed since its folder was read
+            raise
+        yield FoundFile(path, 0)
+        return
+    if stat.S_ISDIR(status.st_mode):
+        links.append(path)
+    elif stat.S_ISREG(status.st_mode):
+        yield FoundFile(path, status.st_size, status.st_mtime_ns)
+
+
+def _s3_files(filesystem: Any, root: str) -> Iterator[FoundFile]:
+    """Files of a listing, a page at a time; s3fs itself keeps all that it finds."""
+    bucket, _, folder = root.partition("/")
+    prefix = f"{folder}/" if folder else ""
+    for page in list_s3_pages(filesystem, bucket, prefix):
+        for found in page:
+            path = found["Key"][len(prefix) :]
+            if path and not path.endswith("/") and not path.startswith(".") and "/." not in path:
+                yield FoundFile(path, found["Size"], 0, found["ETag"].strip('"'))
 
 
 def _remote_files(filesystem: Any, root: str) -> Iterator[FoundFile]:
@@ -160,6 +222,17 @@ def _nanoseconds(time: Any) -> int:
 def is_version(data: bytes, version: str) -> bool:
     """Whether bytes are those that a version stands for; an entity tag cannot be checked, and passes."""
     return not version.startswith(SHA256) or version == f"{SHA256}{hashlib.sha256(data).hexdigest()[:32]}"
+
+
+def _tag(file: FoundFile) -> str | None:
+    return f"etag:{file.etag}-{file.bytes}" if file.etag else None
+
+
+def _recall(file: FoundFile, old: Piece | None) -> str | None:
+    """The version that a file had when it was planned, if it has the same size and time."""
+    if old is None or not file.modified or (old.bytes, old.modified) != (file.bytes, file.modified):
+        return None
+    return old.version
 
 
 def _digest(filesystem: Any, path: str) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.corpus.base import Entry, Piece, check_unique
+from tasks.corpus.base import Entry, Known, Piece, check_unique
 from tasks.corpus.folder import read_picture_file
-from tasks.corpus.listing import READERS, FoundFile, Root, with_suffix
+from tasks.corpus.listing import READERS, FoundFile, Root, map_ahead, with_suffix
 from tasks.records import ImageError, RequestError
 from tasks.storage import storage_errors
 
@@ -34,32 +34,35 @@ class ParquetCorpus:
     """
 
     format = "parquet"
+    suffix = SUFFIX
 
     def __init__(self, uri: str, root: Root, file: str | None, image: str | None) -> None:
         self.uri = uri.rstrip("/")
         self.root, self.file = root, file
         self._footers: dict[str, pq.FileMetaData] = {}
-        first = self._files()[0].path
-        schema = self._footer(first).schema.to_arrow_schema()
+        schema = self._schema(self._files()[0].path)
         self.image = find_image_column(schema, image, self.uri)
         self._types = _types(schema)
         others = [field for field in schema if field.name != self.image]
         self.carried = pa.schema(others, metadata=describe_features(schema))
 
-    def pieces(self, known: Mapping[str, Piece]) -> list[Piece]:
+    def scan(self, known: Known) -> Iterator[Piece]:
         """Ranges of rows, aligned to row groups. Raises RequestError where files differ or hold no rows."""
         files = self._files()
+        wholes = self.root.versions(files, known)
+        piece = None
         with ThreadPoolExecutor(READERS) as pool:
-            footers = list(pool.map(lambda file: self._footer(file.path), files))
-        for file, footer in zip(files, footers, strict=True):
-            self._check_columns(file.path, footer)
-        pieces = [
-            replace(whole, first_row=first, rows=rows)
-            for whole, footer in zip(self.root.versions(files, known), footers, strict=True)
-            for first, rows in _ranges(footer)
-        ]
-        if not pieces:
+            for tables in map_ahead(pool, lambda file: self._look(file.path), files, READERS):
+                whole = next(wholes)
+                for first, rows in tables:
+                    piece = Piece(whole.path, whole.version, whole.bytes, whole.modified, first, rows)
+                    yield piece
+        if piece is None:
             raise RequestError(f"The Parquet files of the corpus {self.uri} hold no rows: name others.")
+
+    def pieces(self, known: Known) -> list[Piece]:
+        """All ranges at once, sorted by path and row."""
+        pieces = list(self.scan(known))
         check_unique(pieces)
         return pieces
 
@@ -111,9 +114,9 @@ class ParquetCorpus:
     def _files(self) -> list[FoundFile]:
         if self.file is not None:
             return [self.root.file(self.file)]
-        files = with_suffix(self.root.files(), [SUFFIX])
+        files = with_suffix(self.root.files(), [self.suffix])
         if not files:
-            raise RequestError(f"The corpus {self.uri} has no {SUFFIX} files: name a folder that has.")
+            raise RequestError(f"The corpus {self.uri} has no {self.suffix} files: name a folder that has.")
         return files
 
     def _open(self, path: str) -> Any:
@@ -130,8 +133,22 @@ class ParquetCorpus:
                 raise RequestError(f"{path} of the corpus {self.uri} cannot be read: check it.") from error
         return self._footers[path]
 
-    def _check_columns(self, path: str, footer: pq.FileMetaData) -> None:
-        types = _types(footer.schema.to_arrow_schema())
+    def _look(self, path: str) -> list[tuple[int, int]]:
+        """Ranges of rows of a file, whose columns are those of the others."""
+        self._check_columns(path)
+        return list(_ranges(self._groups(path)))
+
+    def _schema(self, path: str) -> pa.Schema:
+        return self._footer(path).schema.to_arrow_schema()
+
+    def _groups(self, path: str) -> list[tuple[int, int]]:
+        """Rows and bytes of each row group of a file."""
+        footer = self._footer(path)
+        groups = (footer.row_group(index) for index in range(footer.num_row_groups))
+        return [(group.num_rows, group.total_byte_size) for group in groups]
+
+    def _check_columns(self, path: str) -> None:
+        types = _types(self._schema(path))
         if types != self._types:
             names = sorted(name for name in types | self._types if types.get(name) != self._types.get(name))
             raise RequestError(
@@ -154,13 +171,14 @@ def iter_rows(table: pq.ParquetFile, start: int, stop: int) -> Iterator[dict[str
 def find_image_column(schema: pa.Schema, wanted: str | None, uri: str) -> str:
     """The column of pictures: the wanted one, else the only struct with `bytes`, else the only binary one.
 
-    Raises RequestError naming the columns where none or several qualify.
+    Where Hugging Face's description names pictures, other structs with bytes, such as sounds, are none. Raises
+    RequestError naming the columns where none or several qualify.
     """
-    structs = [field.name for field in schema if _is_picture_struct(field.type)]
+    structs = _described_pictures(schema) or [field.name for field in schema if _is_picture_struct(field.type)]
     binaries = [field.name for field in schema if _is_binary(field.type)]
     columns = ", ".join(schema.names)
     if wanted is not None:
-        if wanted not in structs + binaries:
+        if wanted not in schema.names or not is_picture_type(schema.field(wanted).type):
             raise RequestError(f"{uri} has no picture column {wanted!r}: choose `image` among {columns}.")
         return wanted
     found = structs or binaries
@@ -184,6 +202,16 @@ def _is_picture_struct(kind: pa.DataType) -> bool:
     return pa.types.is_struct(kind) and any(f.name == "bytes" and _is_binary(f.type) for f in kind)
 
 
+def _described_pictures(schema: pa.Schema) -> list[str]:
+    """Columns that Hugging Face's description of a schema calls images."""
+    try:
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"].items()
+        named = {name for name, feature in features if feature.get("_type") == "Image"}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+    return [field.name for field in schema if field.name in named and is_picture_type(field.type)]
+
+
 def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
     return {field.name: field.type for field in schema}
 
@@ -194,17 +222,16 @@ def describe_features(schema: pa.Schema) -> dict[bytes, bytes] | None:
     return {b"huggingface": metadata[b"huggingface"]} if b"huggingface" in metadata else None
 
 
-def _ranges(footer: pq.FileMetaData) -> Iterator[tuple[int, int]]:
+def _ranges(groups: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """(first row, rows) of each piece: row groups, cut evenly where they are too large for one piece."""
     first = 0
-    for index in range(footer.num_row_groups):
-        group = footer.row_group(index)
-        parts = max(-(-group.num_rows // PIECE_ROWS), -(-group.total_byte_size // PIECE_BYTES))
-        edges = [group.num_rows * part // parts for part in range(parts + 1)] if parts else []
+    for rows, size in groups:
+        parts = max(-(-rows // PIECE_ROWS), -(-size // PIECE_BYTES))
+        edges = [rows * part // parts for part in range(parts + 1)] if parts else []
         for start, stop in pairwise(edges):
             if start < stop:
                 yield first + start, stop - start
-        first += group.num_rows
+        first += rows
 
 
 def _groups(footer: pq.FileMetaData, start: int, stop: int) -> tuple[list[int], int]:

@@ -56,9 +56,9 @@ class PromptRows(Protocol):
 class TextRows:
     """A prompt a line; blank lines do not count."""
 
-    def __init__(self, open_file: Open, column: str | None) -> None:
+    def __init__(self, open_file: Open, column: str | None, setting: str = "prompt") -> None:
         if column is not None:
-            raise ImageError("no_column", f"text has no column {column!r}: leave `prompt` out")
+            raise ImageError("no_column", f"text has no column {column!r}: leave `{setting}` out")
         self._open = open_file
         self.carried = pa.schema([])
 
@@ -74,10 +74,10 @@ class TextRows:
 class CsvRows:
     """Rows of comma-separated values below a line of names; every value is text. Blank lines do not count."""
 
-    def __init__(self, open_file: Open, column: str | None) -> None:
-        self._open, self.column = open_file, column or "prompt"
+    def __init__(self, open_file: Open, column: str | None, setting: str = "prompt") -> None:
+        self._open, self.column = open_file, column or setting
         self._names = next(self._values(), [])
-        check_column(self.column, self._names)
+        check_column(self.column, self._names, setting)
         doubled = next((name for name in self._names if self._names.count(name) > 1), None)
         if doubled is not None:
             raise ImageError("no_column", f"two columns are named {doubled!r}: rename one")
@@ -115,13 +115,13 @@ class CsvRows:
 class ParquetRows:
     """Rows of a Parquet file with a column of text."""
 
-    def __init__(self, open_file: Open, column: str | None) -> None:
-        self._open, self.column = open_file, column or "prompt"
+    def __init__(self, open_file: Open, column: str | None, setting: str = "prompt") -> None:
+        self._open, self.column = open_file, column or setting
         with self._table() as table:
             schema = table.schema_arrow
-        check_column(self.column, schema.names)
+        check_column(self.column, schema.names, setting)
         if not _is_text(schema.field(self.column).type):
-            raise ImageError("no_column", f"the column {self.column!r} holds no text: choose `prompt` among others")
+            raise ImageError("no_column", f"the column {self.column!r} holds no text: choose `{setting}` among others")
         others = [field for field in schema if field.name != self.column]
         self.carried = pa.schema(others, metadata=describe_features(schema))
 
@@ -161,11 +161,11 @@ def read_lines(open_file: Open, keep_blank: bool = False) -> Iterator[str]:
             yield line
 
 
-def check_column(column: str, names: Sequence[str]) -> None:
-    """Raise ImageError where there is no such column of prompts."""
+def check_column(column: str, names: Sequence[str], setting: str) -> None:
+    """Raise ImageError where there is no such column; `setting` names the part of the corpus that chooses it."""
     if column not in names:
         there = ", ".join(map(make_storable, names))[:SHOWN] or "none"
-        raise ImageError("no_column", f"it has no column {column!r}: set `prompt` to one of its columns ({there})")
+        raise ImageError("no_column", f"it has no column {column!r}: set `{setting}` to one of its columns ({there})")
 
 
 def make_storable(text: str) -> str:

@@ -11,7 +11,7 @@ from threading import Lock
 
 import pyarrow as pa
 
-from tasks.corpus.base import Entry, Piece
+from tasks.corpus.base import Entry, Known, Piece
 from tasks.corpus.json_rows import JsonRows
 from tasks.corpus.listing import SHA256, Root, suffix
 from tasks.corpus.prompt_rows import BLANK, CsvRows, Open, ParquetRows, PromptRows, Row, TextRows
@@ -19,7 +19,7 @@ from tasks.corpus.settings import CorpusSettings
 from tasks.records import ImageError, RequestError, carried_name
 from tasks.storage import shorten_error, storage_errors
 
-READERS: Mapping[str, Callable[[Open, str | None], PromptRows]] = {
+READERS: Mapping[str, Callable[[Open, str | None, str], PromptRows]] = {
     ".txt": TextRows,
     ".csv": CsvRows,
     ".jsonl": JsonRows,
@@ -47,7 +47,9 @@ class PromptCorpus:
         self._file = file
         self._errors: tuple[type[Exception], ...] = (ImageError, *storage_errors(root.filesystem))
         try:
-            self._rows = READERS[suffix(file)](lambda: root.filesystem.open(root.within(file), "rb"), settings.prompt)
+            self._rows = READERS[suffix(file)](
+                lambda: root.filesystem.open(root.within(file), "rb"), settings.prompt, "prompt"
+            )
         except self._errors as error:
             raise self._refuse(error) from error
         self._window = RowWindow(self._rows)
@@ -56,15 +58,20 @@ class PromptCorpus:
         fields = [pa.field(self._names[field.name], field.type) for field in others]
         self.carried = pa.schema([*fields, pa.field(PROMPT, pa.string())], metadata=others.metadata)
 
-    def pieces(self, known: Mapping[str, Piece]) -> list[Piece]:  # noqa: ARG002 (reading is as cheap as knowing)
+    def scan(self, known: Known) -> Iterator[Piece]:  # noqa: ARG002 (reading is as cheap as knowing)
         """One piece a prompt, however damaged. Raises RequestError where there is none."""
+        number = None
         try:
-            pieces = [self._piece(number, tidy(text)) for number, text in enumerate(self._rows.texts())]
+            for number, text in enumerate(self._rows.texts()):
+                yield self._piece(number, tidy(text))
         except self._errors as error:
             raise self._refuse(error) from error
-        if not pieces:
+        if number is None:
             raise RequestError(f"The corpus {self.uri} has no prompts: write some, or name another file.")
-        return pieces
+
+    def pieces(self, known: Known) -> list[Piece]:
+        """All prompts at once."""
+        return list(self.scan(known))
 
     def read(self, piece: Piece) -> Iterator[Entry]:
         """The one entry of a piece."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from tasks.corpus.allowed import AllowList
 
 Side = Annotated[int, Field(ge=16, le=8192)]
 
@@ -20,17 +22,28 @@ class CorpusSettings(BaseModel):
 
     uri: str = Field(
         min_length=1,
-        description="A folder of pictures, a Parquet file or a folder of them, or a file of prompts; any fsspec URI.",
+        description="A folder of pictures; Parquet files, WebDataset tars or a dataset saved by Hugging Face's "
+        "save_to_disk, one or a folder of them; a manifest or a file of prompts; any fsspec URI, such as s3:// or "
+        "hf://datasets/OWNER/REPO@REVISION.",
     )
-    format: Literal["auto", "folder", "parquet", "prompts"] = Field(
+    format: Literal["auto", "folder", "parquet", "prompts", "webdataset", "manifest", "arrow"] = Field(
         default="auto",
         description="auto: found out by looking at the files. prompts: a .txt file with a prompt a line, or a table "
-        "with a column of prompts (.csv, .jsonl, .parquet); auto takes a Parquet file for pictures.",
+        "with a column of prompts (.csv, .jsonl, .parquet); auto takes a Parquet file for pictures. manifest: such a "
+        "file with paths or URIs of pictures in the place of prompts. webdataset: .tar, .tar.gz or .tgz. arrow: what "
+        "save_to_disk wrote, on local disk.",
     )
     image: str | None = Field(
         default=None,
-        description="Parquet column that holds the pictures: binary, or a struct of bytes and path. Needed "
-        "only where several columns could.",
+        description="Column of a table that holds the pictures (binary, or a struct of bytes and path), or of a "
+        "manifest that names them; of tars the ending of the members that are pictures, such as jpg. Needed only "
+        "where several could.",
+    )
+    allow: tuple[str, ...] = Field(
+        default=(),
+        description="Of a manifest: from where pictures may be fetched, beside its own folder: schemes with hosts or "
+        "buckets and perhaps folders (https://images.example.org, https://*.example.org, s3://bucket/photos), and "
+        "networks whose addresses may be private ones (10.0.0.0/8).",
     )
     prompt: str | None = Field(default=None, description="Column of a table that holds the prompts; default `prompt`.")
     size: Annotated[
@@ -43,5 +56,12 @@ class CorpusSettings(BaseModel):
     on_change: Literal["error", "keep", "version"] = Field(
         default="error",
         description="What to do about a picture that was stylized before and has changed since, or a prompt or its "
-        "size. error: refuse to plan. keep: leave the old result. version: stylize the new version too.",
+        "size; tars and tables change as a whole. error: refuse to plan. keep: leave the old result. version: stylize "
+        "the new version too.",
     )
+
+    @field_validator("allow")
+    @classmethod
+    def _check_allow(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        AllowList(allow)
+        return allow

@@ -19,12 +19,13 @@ from tasks.dataset.identity import DatasetIdentity, check_style_names, freeze_id
 from tasks.dataset.ledger import Ledger, tombstone
 from tasks.dataset.sink import abandon_shard, new_token
 from tasks.labelled.wording import Say
-from tasks.ownership import Want, part, subtract
+from tasks.ownership import part, subtract
 from tasks.plan import Plan, Wanted, draft, publish_plan
 from tasks.records import RequestError
 from tasks.shards import PlannedPiece, ShardSize, cut
 from tasks.storage import Folder
 from tasks.styles import PlannedStyle
+from tasks.wants import Want, Wants
 
 MASKS_LOOKED_FOR = 8  # of a style, at most: one that is not there takes 26 requests
 
@@ -51,9 +52,9 @@ def draft_wanted(
     check_style_names([style for plan in ledger.chain for style in ledger.owned_styles(plan)], wanted.styles)
     owned = ledger.ownership()
     corpus = open_corpus(wanted.corpus)
-    pieces = ledger.forgotten.keep_pieces(corpus.pieces(owned.known))
+    pieces = ledger.forgotten.keep_pieces(corpus.scan(owned.known))
     mask = owned.mask(style.digest for style in wanted.styles)
-    wants = subtract(pieces, mask, owned, wanted.corpus.on_change)
+    wants = Wants(subtract(pieces, mask, owned, wanted.corpus.on_change))
     if not wants:
         return None
     for style in wanted.styles:
@@ -87,13 +88,12 @@ def _leave_forgotten(ledger: Ledger, wanted: Wanted, say: Say) -> Wanted:
     return replace(wanted, styles=kept)
 
 
-def _look_for_masks(style: PlannedStyle, corpus: Corpus, wants: Sequence[Want], mask: int, say: Say) -> None:
+def _look_for_masks(style: PlannedStyle, corpus: Corpus, wants: Wants, mask: int, say: Say) -> None:
     """Look for the masks of a few contents that want a style (`mask` is its bit), spread over the corpus."""
     layout = style.regions
     if layout is None or layout.masks is None:
         return
-    pieces = [want.piece for want in wants if want.styles & mask]
-    chosen = [piece.content_ids()[0] for piece in pieces[:: len(pieces) // MASKS_LOOKED_FOR + 1]]
+    chosen = [piece.content_ids()[0] for piece in wants.choose(mask, MASKS_LOOKED_FOR)]
     error = find_no_masks(layout, corpus, chosen)
     if error is not None:
         say(

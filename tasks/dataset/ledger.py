@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from tasks.dataset.footer import ShardFooter, read_footer
 from tasks.dataset.forgotten import Forgotten, PairKey, read_forgotten
 from tasks.ownership import Ownership
 from tasks.plan import Plan, plan_folder, read_chain, read_pieces
-from tasks.shards import PlannedPiece
+from tasks.planned import PlannedPiece, PlannedPieces, to_planned
 from tasks.storage import Folder
 from tasks.styles import PlannedStyle
 
@@ -68,7 +68,7 @@ class Ledger:
         self.chain = read_chain(folder, names)
         self.abandoned = {plan.seq for plan in self.chain if tombstone(plan.seq) in names}
         self.data = folder.list("data")
-        self._pieces: dict[int, list[PlannedPiece]] = {}
+        self._pieces: dict[int, PlannedPieces] = {}
 
     @cached_property
     def forgotten(self) -> Forgotten:
@@ -105,18 +105,24 @@ class Ledger:
         """Plans to finish first, oldest first."""
         return [p for p in self.chain if p.seq not in self.abandoned and self.open_shards(p)]
 
-    def pieces(self, plan: Plan) -> list[PlannedPiece]:
-        """Pieces of a plan; read once."""
+    def pieces(self, plan: Plan) -> PlannedPieces:
+        """Pieces of a plan; fetched once."""
         if plan.seq not in self._pieces:
             self._pieces[plan.seq] = read_pieces(self.folder, plan)
         return self._pieces[plan.seq]
 
-    def owned_pieces(self, plan: Plan) -> list[PlannedPiece]:
+    def owned_pieces(self, plan: Plan) -> Iterator[PlannedPiece]:
         """The pieces that a plan owns: all; if it was abandoned, those of shards that it had committed."""
+        return (planned for table in self.owned_tables(plan) for planned in to_planned(table))
+
+    def owned_tables(self, plan: Plan) -> Iterator[pa.Table]:
+        """The same as columns, some at a time."""
         if plan.seq not in self.abandoned:
-            return self.pieces(plan)
-        held = {shard for shard in range(plan.shards) if self._holds_records(plan.seq, shard)}
-        return [planned for planned in self.pieces(plan) if planned.shard in held] if held else []
+            yield from self.pieces(plan).batches()
+            return
+        held = [shard for shard in range(plan.shards) if self._holds_records(plan.seq, shard)]
+        for table in self.pieces(plan).batches() if held else ():
+            yield table.filter(pc.is_in(table["shard"], pa.array(held, pa.int32())))
 
     def owned_styles(self, plan: Plan) -> list[PlannedStyle]:
         """The styles that a plan owns pairs of."""
@@ -130,8 +136,8 @@ class Ledger:
         owned = Ownership()
         for plan in self.chain:
             masks = [owned.mask(plan.styles[i].digest for i in group.styles) for group in plan.groups]
-            for planned in self.owned_pieces(plan):
-                owned.add(planned.piece, masks[planned.group])
+            for table in self.owned_tables(plan):
+                owned.add_table(table, masks)
         return owned
 
     def status(self) -> list[PlanStatus]:
