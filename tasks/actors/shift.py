@@ -93,6 +93,14 @@ class Shift:
             else:
                 self._settle_restart(call)
 
+    def depths(self) -> dict[str, int]:
+        """Shards that wait, are out, and were given up."""
+        return {
+            "shards_waiting": len(self._waiting),
+            "shards_out": len(self._out),
+            "shards_given_up": len(self.given_up),
+        }
+
     def rows_in_hand(self) -> int:
         """Rows made in shards that are out now."""
         out = {(*order.key, order.attempt) for _, order in self._out.values()}
