@@ -29,6 +29,13 @@ class ResourceSettings(BaseModel):
     batch_megapixels: Annotated[float, Field(gt=0, le=MOST)] | Literal["auto"] = Field(
         "auto", description="Pixels in one pass through a network; auto: small on a CPU, 16 on a GPU."
     )
+    wait_minutes: float = Field(
+        0.0,
+        ge=0,
+        le=MOST,
+        description="How long to wait for a cluster that still grows to hold `actors`, and to ask its autoscaler for "
+        "them; 0: it has to hold them now.",
+    )
 
     def model_post_init(self, _: object) -> None:
         share = self.gpus_per_actor

@@ -149,10 +149,19 @@ def iter_rows(table: pq.ParquetFile, start: int, stop: int) -> Iterator[dict[str
     groups, row = _groups(table.metadata, start, stop)
     for batch in sound(table.iter_batches(batch_size=PIECE_ROWS, row_groups=groups, use_threads=False)):
         cut = batch.slice(max(0, start - row), max(0, min(stop, row + len(batch)) - max(start, row)))
-        yield from cut.to_pylist()
+        yield from _to_rows(cut)
         row += len(batch)
         if row >= stop:
             return
+
+
+def _to_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Rows as Python has them. Raises ArrowInvalid for what it has no value for, such as a time in the year 10000."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (OverflowError, ValueError) as error:
+        raise pa.ArrowInvalid(f"a value has no form in Python: {error}") from error
+    return rows
 
 
 def sound(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

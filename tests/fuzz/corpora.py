@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -73,6 +74,7 @@ def _write(table: pa.Table, **options: object) -> bytes:
     return file.getvalue()
 
 
+@cache
 def swelling_table() -> bytes:
     """A few kilobytes of Parquet that hold pictures of 256 MB: one value of 4 MB, named 64 times."""
     return _write(pa.table({"image": pa.array([b"\0" * 2**22] * 64, pa.binary())}), compression="zstd")

@@ -17,7 +17,7 @@ from typing import Any
 # Of address space for one case, beside what the process had mapped before: the largest picture that is let in
 # (2^27 pixels) takes four copies of 4 bytes a pixel on its way to RGB, 2 GiB.
 MEMORY_BYTES = 3 * 2**30
-CASE_SECONDS = 20.0  # for one case; the slowest that are let in take under 5 s on an idle core
+CASE_SECONDS = 60.0  # for one case; the slowest that are let in take under 5 s on an idle core, and cores get busy
 START_SECONDS = 120.0
 
 # Gives what became of a case, in a word; raises what no reader should.
