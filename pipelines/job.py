@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -29,12 +30,17 @@ from tasks.labelled.settings import TableSettings
 from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.settings import METHODS, MethodSettings
 from tasks.paths import PathSettings
+from tasks.plain_yaml import read_yaml
 from tasks.records import RequestError
 from tasks.scores.settings import ScoreSettings
 from tasks.style_settings import MASKS, StyleSettings
 
 MAX_JOB_BYTES = 2**20
 MODES = {"optimize": "a network for each picture", "fast": "a decoder for each style"}  # of clipstyler
+OF_A_UNION = re.compile(r"(constrained-\w+|literal\[.*|int|float)$")  # how Pydantic calls members without a name
+LAYOUT = "\n\r\t"
+SHOWN = 80  # letters of what is wrong
+MAX_TEXT = 20_000  # letters of one value
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -148,7 +154,7 @@ def load_job(path: str | Path) -> Job:
     try:
         if file.stat().st_size > MAX_JOB_BYTES:
             raise RequestError(f"{path} is larger than a job file can be (1 MB).")
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = read_yaml(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"The job file {path} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -169,12 +175,31 @@ def make_job(content: dict[str, Any], folder: Path) -> Job:
 
 def _expand(value: Any) -> Any:
     if isinstance(value, str):
-        return VARIABLE.sub(_environment, value)
+        return _check_text(VARIABLE.sub(_environment, _check_text(value)))
     if isinstance(value, list):
         return [_expand(item) for item in value]
     if isinstance(value, dict):
-        return {key: _expand(item) for key, item in value.items()}
+        return {_check_key(key): _expand(item) for key, item in value.items()}
     return value
+
+
+def _check_key(key: object) -> str:
+    if not isinstance(key, str):
+        raise RequestError(
+            f"The job has the key {str(key)[:SHOWN]!r}, which is no text: `atelier schema` prints the keys."
+        )
+    return _check_text(key)
+
+
+def _check_text(text: str) -> str:
+    """No path, name or prompt has control characters: they would end a path early, and steer a terminal."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text if character not in LAYOUT):
+        raise RequestError(f"The job holds a control character in {text[:SHOWN]!a}: leave it out.")
+    if len(text) > MAX_TEXT:
+        raise RequestError(
+            f"The job holds a text of {len(text)} letters ({text[:SHOWN]!r}...): take {MAX_TEXT} at most."
+        )
+    return text
 
 
 def _environment(match: re.Match[str]) -> str:
@@ -201,7 +226,8 @@ def _explain(error: ValidationError) -> str:
     # Pydantic also counts what a list has beside its wrong items, and may find it too short.
     first, *others = [one for one in found if one["type"] != "too_short" or not _has_items(one["loc"], found)]
     # Pydantic's path names the member of a union, too: a job has no such key.
-    parts = [str(part) for part in first["loc"] if part not in (*MEMBERS, *METHODS, *MODES)]
+    named = [str(part) for part in first["loc"] if part not in (*MEMBERS, *METHODS, *MODES)]
+    parts = [part for part in named if not OF_A_UNION.match(part)]
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         reason = "there is no such key; `atelier schema` prints those there are"

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tasks.encoders.clip import open_clip_model
 from tasks.methods.settings import open_method
+from tasks.plain_yaml import read_yaml
 from tasks.records import RequestError
 from tasks.training.clip import ClipRecipe, ClipSettings, Network, save_clip
 from tasks.training.clip_figures import measure_clip
@@ -236,7 +237,7 @@ def refuse_unknown(names: Collection[str], known: Collection[str], where: str) -
 def read_mapping(path: Path | None) -> dict[str, Any]:
     """The mapping in a YAML file; empty without a file. Raises RequestError where it cannot be read as one."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
+        content = read_yaml(path.read_text(encoding="utf-8")) if path else None
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

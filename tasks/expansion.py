@@ -68,6 +68,8 @@ def _from_folder(uri: str) -> list[StyleSettings]:
     try:
         pieces = open_corpus(CorpusSettings(uri=uri, format="folder")).pieces({})
     except RequestError as error:
+        if error.__cause__ is not None:  # the store's own: it says more
+            raise
         raise RequestError(f"The folder of styles {uri} has no pictures: name one that has.") from error
     found = [
         StyleSettings(

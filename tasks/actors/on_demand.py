@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Self
 
-from tasks.actors.cluster import Share, cluster_nodes, connected, divide
+from tasks.actors.cluster import Share, connected
+from tasks.actors.growth import find_share
 from tasks.actors.orders import ActorSettings
 from tasks.actors.pool import Pool, open_pool
 from tasks.actors.settings import ResourceSettings
@@ -30,7 +31,7 @@ class PoolOnDemand:
     def share(self) -> Share:
         """What each actor will take. Raises RequestError where the cluster has no room."""
         self._stack.enter_context(connected(os.environ.get("RAY_ADDRESS")))
-        return divide(self.resources, cluster_nodes())
+        return find_share(self.resources)
 
     @cached_property
     def pool(self) -> Pool:

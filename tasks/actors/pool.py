@@ -15,6 +15,7 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
 from tasks.actors.cluster import Share
 from tasks.actors.hope import ShardFailure
 from tasks.actors.journal import JournalEntry, open_journal
+from tasks.actors.metrics import Meters
 from tasks.actors.orders import ActorSettings, ShardOrder
 from tasks.actors.shift import RESTART_POLL_SECONDS, RESTART_SECONDS, OnShard, Shift, find_cause
 from tasks.actors.stylizer import Stylizer
@@ -94,9 +95,10 @@ class Pool:
         `on_progress` is called about once a second with the number of rows made in shards that are not done.
         Raises HopelessError where so many fail that there is no point in going on (see `hope.py`).
         """
-        shift = Shift(self, orders, on_shard, max_failed)
+        shift, meters = Shift(self, orders, on_shard, max_failed), Meters("driver")
         while shift.is_at_work():
             shift.step()
+            meters.show_shards(shift.depths())
             on_progress(shift.rows_in_hand())
         return shift.given_up
 

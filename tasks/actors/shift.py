@@ -118,6 +118,14 @@ class Shift:
         self._look_after_actors()
         self._hope.check(self.given_up)
 
+    def depths(self) -> dict[str, int]:
+        """Shards that wait, are out, and were given up."""
+        return {
+            "shards_waiting": len(self._waiting),
+            "shards_out": len(self._out),
+            "shards_given_up": len(self.given_up),
+        }
+
     def rows_in_hand(self) -> int:
         """Rows made in shards that are out now."""
         out = {(*order.key, order.attempt) for _, order in self._out.values()}

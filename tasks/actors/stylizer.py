@@ -13,6 +13,7 @@ import torch
 from tasks.actors.journal import JournalEntry
 from tasks.actors.leaving import leave_when_asked
 from tasks.actors.loaded import Loaded
+from tasks.actors.metrics import Meters
 from tasks.actors.orders import ActorSettings, ShardOrder
 from tasks.actors.shard import Note, rehearse_shard, stylize_shard
 from tasks.dataset.footer import ShardFooter
@@ -33,6 +34,7 @@ class Stylizer:
     def __init__(self, settings: ActorSettings, slot: int, journal: str) -> None:
         self._settings, self._slot = settings, slot
         self._loaded: Loaded | None = None
+        self._meters = Meters(slot)
         self._journal = ray.get_actor(journal)
         self._node = ray.get_runtime_context().get_node_id()
         leave_when_asked(lambda: ray.get(self._journal.leave.remote(slot), timeout=FAREWELL_SECONDS))
@@ -54,6 +56,7 @@ class Stylizer:
         with listening(self._tell):
             footer = stylize_shard(self._load(), order, self._note(order))
         self._tell("")
+        self._meters.add_shard(footer)
         return footer.model_copy(update={"failures": ""})
 
     def rehearse(self, order: ShardOrder) -> None:
@@ -76,6 +79,7 @@ class Stylizer:
         def note(in_hand: list[str], rows: int) -> None:
             # Waited for: a note that is still on its way when the process dies says nothing.
             ray.get(self._journal.note.remote(self._slot, JournalEntry(shard, tuple(in_hand), self._node, rows)))
+            self._meters.show_contents(len(in_hand))
 
         note([], 0)
         return note

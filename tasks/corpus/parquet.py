@@ -24,6 +24,8 @@ PIECE_ROWS = 64
 PIECE_BYTES = 64 * 2**20
 # Column chunks are read a buffer at a time, so that a few rows do not pull in a whole row group.
 BUFFER_BYTES = 2**20
+# What Arrow raises of a damaged file.
+DAMAGE = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 
 
 class ParquetCorpus:
@@ -77,8 +79,10 @@ class ParquetCorpus:
             failure = ImageError("missing", "the file is not there")
         except PermissionError:
             failure = ImageError("missing", "the file may not be read")
-        except pa.ArrowInvalid:
+        except DAMAGE:
             failure = ImageError("corrupt", "the Parquet file is damaged")
+        except MemoryError:
+            failure = ImageError("too_large", "the rows take more memory than there is")
         for content_id in ids:
             yield Entry(content_id, self._uri(content_id), piece.version, None, failure)
 
@@ -127,7 +131,7 @@ class ParquetCorpus:
             try:
                 with self._open(path) as file:
                     self._footers[path] = pq.read_metadata(file)
-            except pa.ArrowInvalid as error:
+            except DAMAGE as error:
                 raise RequestError(f"{path} is no Parquet file, or a damaged one: remove or replace it.") from error
             except storage_errors(self.root.filesystem) as error:
                 raise RequestError(f"{path} of the corpus {self.uri} cannot be read: check it.") from error
@@ -158,14 +162,33 @@ class ParquetCorpus:
 
 
 def iter_rows(table: pq.ParquetFile, start: int, stop: int) -> Iterator[dict[str, Any]]:
-    """The rows from `start` to `stop`; only the row groups that hold any are read."""
+    """The rows from `start` to `stop`; only the row groups that hold any are read. Raises one of DAMAGE."""
     groups, row = _groups(table.metadata, start, stop)
-    for batch in table.iter_batches(batch_size=PIECE_ROWS, row_groups=groups, use_threads=False):
+    for batch in sound(table.iter_batches(batch_size=PIECE_ROWS, row_groups=groups, use_threads=False)):
         cut = batch.slice(max(0, start - row), max(0, min(stop, row + len(batch)) - max(start, row)))
-        yield from cut.to_pylist()
+        yield from _to_rows(cut)
         row += len(batch)
         if row >= stop:
             return
+
+
+def _to_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Rows as Python has them. Raises ArrowInvalid for what it has no value for, such as a time in the year 10000."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (OverflowError, ValueError) as error:
+        raise pa.ArrowInvalid(f"a value has no form in Python: {error}") from error
+    return rows
+
+
+def sound(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Batches as they come; raises ArrowInvalid where Arrow finds a damaged page, for which it has an OSError."""
+    try:
+        yield from batches
+    except OSError as error:
+        if type(error) is not OSError or error.errno is not None:  # a store's, which says more
+            raise
+        raise pa.ArrowInvalid(str(error)) from error
 
 
 def find_image_column(schema: pa.Schema, wanted: str | None, uri: str) -> str:

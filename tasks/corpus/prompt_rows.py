@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.corpus.parquet import BUFFER_BYTES, describe_features, iter_rows
+from tasks.corpus.parquet import BUFFER_BYTES, DAMAGE, describe_features, iter_rows, sound
 from tasks.records import ImageError
 
 # A line with all its columns; what is longer is no file of prompts. Lines are read by chunks.
@@ -135,7 +135,7 @@ class ParquetRows:
     def texts(self) -> Iterator[str]:
         """The prompt of each row; no other column is read."""
         with self._table() as table:
-            for batch in table.iter_batches(TEXT_ROWS, columns=[self.column], use_threads=False):
+            for batch in sound(table.iter_batches(TEXT_ROWS, columns=[self.column], use_threads=False)):
                 yield from (text or "" for text in batch.column(0).to_pylist())
 
     @contextmanager
@@ -143,8 +143,10 @@ class ParquetRows:
         try:
             with self._open() as file:
                 yield pq.ParquetFile(file, buffer_size=BUFFER_BYTES)
-        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        except (*DAMAGE, UnicodeDecodeError) as error:
             raise ImageError("corrupt", "it is no Parquet file, or a damaged one") from error
+        except MemoryError as error:
+            raise ImageError("too_large", "its rows take more memory than there is") from error
 
 
 def read_lines(open_file: Open, keep_blank: bool = False) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from tasks.plain_yaml import read_yaml
 from tasks.records import RequestError
 from tasks.storage import shorten_error, storage_errors
 
@@ -123,7 +124,7 @@ def _from_readme(data: bytes) -> Iterator[Mapping[str, Any]]:
     if not head.startswith("---\n") or "dataset_info" not in head:
         return
     try:
-        card = yaml.safe_load(head.removeprefix("---\n"))
+        card = read_yaml(head.removeprefix("---\n"))
     except yaml.YAMLError as error:
         raise ValueError("its head is no YAML") from error
     infos = card.get("dataset_info") if isinstance(card, dict) else None

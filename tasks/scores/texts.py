@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tasks.encoders.clip import ClipEncoder
+from tasks.plain_yaml import read_yaml
 from tasks.records import RequestError
 from tasks.storage import open_filesystem, storage_errors
 
@@ -85,8 +86,8 @@ def _read_file(uri: str, suffix: str) -> list[tuple[str, Sequence[str]]]:
     if suffix not in MAPPINGS:
         return [(line.strip(), [line.strip()]) for line in content.splitlines() if line.strip()]
     try:
-        value = json.loads(content) if suffix == ".json" else yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError) as error:
+        value = json.loads(content) if suffix == ".json" else read_yaml(content)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RequestError(
             f"{uri} is not a {suffix[1:].upper()} file: {' '.join(str(error).split())[:200]}."
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +16,17 @@ from torch import Tensor
 from tasks.records import RequestError
 
 # What torch's weights-only reader raises on a hostile, a broken or an unrelated file.
-REFUSED = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError)
+REFUSED = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+    struct.error,
+)
 
 IMPORTED = {".pkl": "a training snapshot", ".pt": "InST's embeddings"}  # by how their authors name them
 
@@ -78,7 +89,10 @@ def _read(path: Path) -> object:
             return load_file(path)
         file.seek(0)
         # A file, since of a path torch reads the format off the name.
-        return torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except OSError as error:  # of a place before the file's start, which a broken zip names
+            raise EOFError from error
 
 
 def _is_named_tensor(name: object, tensor: object) -> bool:

@@ -15,6 +15,7 @@ from PIL import Image, PngImagePlugin
 from tasks.images.decoding import MAX_PIXELS, decode, read_picture
 from tasks.images.settings import ImageSettings
 from tasks.records import ImageError
+from tests.fuzz.pictures import BOMBS
 
 # pytest undoes the filters that the module sets.
 pytestmark = [
@@ -179,6 +180,17 @@ def test_a_bomb_in_a_text_chunk_is_refused() -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("comment", "x" * 90_000_000, zip=True)
     assert reason(encoded(photograph(), "PNG", pnginfo=text)) == "corrupt"
+
+
+@pytest.mark.parametrize("bomb", ["a JPEG of many scans", "a TIFF of a tile a pixel"])
+def test_what_a_small_file_makes_long_is_refused(bomb: str) -> None:
+    assert reason(BOMBS[bomb]()) == "too_large"
+
+
+def test_a_progressive_jpeg_and_a_tiff_of_many_strips_are_no_bombs() -> None:
+    image = Image.new("RGB", (40, 3000))
+    assert decode(encoded(image, "JPEG", progressive=True)).shape == (3000, 40, 3)
+    assert decode(encoded(image, "TIFF", tiffinfo={278: 1})).shape == (3000, 40, 3)  # a row a strip
 
 
 def test_a_picture_is_scaled_and_never_enlarged() -> None:
