@@ -9,15 +9,21 @@ from typing import Self
 
 from tasks.actors.cluster import Share, cluster_nodes, connected, divide
 from tasks.actors.orders import ActorSettings
-from tasks.actors.pool import Pool, open_pool
+from tasks.actors.pool import Check, Pool, open_pool
 from tasks.actors.settings import ResourceSettings
 
 
 class PoolOnDemand:
-    """Joins the cluster that RAY_ADDRESS names, or starts a local Ray, at the first use; ends with the block."""
+    """Joins the cluster that RAY_ADDRESS names, or starts a local Ray, at the first use; ends with the block.
 
-    def __init__(self, resources: ResourceSettings, output: str, store: str, clip: str) -> None:
+    `check` is called about once a second while actors are at work; what it raises ends that work.
+    """
+
+    def __init__(
+        self, resources: ResourceSettings, output: str, store: str, clip: str, check: Check = lambda: None
+    ) -> None:
         self.resources, self.output, self.store, self.clip = resources, output, store, clip
+        self._check = check
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -46,4 +52,4 @@ class PoolOnDemand:
             gpu_share=share.gpus,
             actors=share.actors,
         )
-        return self._stack.enter_context(open_pool(settings, share))
+        return self._stack.enter_context(open_pool(settings, share, self._check))

@@ -24,16 +24,21 @@ log = logging.getLogger(__name__)
 START_SECONDS = 300.0
 MAX_REPRESENT_ATTEMPTS = 3
 TOLD_SECONDS = 15.0  # between two questions what actors are at while they represent
+LOOK_SECONDS = 1.0  # between two looks whether the run is to let go of its actors
 
 OnProgress = Callable[[int], None]
 OnTold = Callable[[Sequence[str]], None]
+Check = Callable[[], None]
 
 
 class Pool:
-    """Actors by slot. Ray restarts those whose process dies; the work that was lost is the driver's to requeue."""
+    """Actors by slot. Ray restarts those whose process dies; the work that was lost is the driver's to requeue.
 
-    def __init__(self, settings: ActorSettings, share: Share) -> None:
-        self._settings, self._share = settings, share
+    `check` is called about once a second while actors are at work; what it raises ends that work.
+    """
+
+    def __init__(self, settings: ActorSettings, share: Share, check: Check = lambda: None) -> None:
+        self._settings, self._share, self._check = settings, share, check
         self._journal_name, self._journal = open_journal()
         self.actors = [self._start(slot) for slot in range(share.actors)]
         self.places = self._wait_until_ready()
@@ -64,7 +69,7 @@ class Pool:
                 for few in split_together(parts[slot])
             }
             left = set()
-            for slot, done, made in _finished(calls, lambda: on_told(ray.get(self._journal.told.remote()))):
+            for slot, done, made in self._finished(calls, on_told):
                 if made is None:
                     left.add(slot)
                 else:
@@ -88,6 +93,7 @@ class Pool:
         shift = Shift(self, orders, on_shard)
         while shift.is_at_work():
             shift.step()
+            self._check()
             on_progress(shift.rows_in_hand())
         return shift.given_up
 
@@ -108,6 +114,26 @@ class Pool:
             killers = self._rehearse(slot, order, [content for content in contents if content not in suspects])
         self.actors[slot] = self._start(slot)
         return killers
+
+    def _finished(self, calls: Mapping[Any, tuple[int, int]], on_told: OnTold) -> Iterator[tuple[int, int, int | None]]:
+        """Slot and styles of each call, as they finish, and what it computed; None where its process died."""
+        waiting, told = list(calls), time.monotonic()
+        while waiting:
+            done, waiting = ray.wait(waiting, timeout=LOOK_SECONDS)
+            self._check()
+            if not done:
+                if time.monotonic() - told > TOLD_SECONDS:
+                    on_told(ray.get(self._journal.told.remote()))
+                    told = time.monotonic()
+                continue
+            (call,), told = done, time.monotonic()
+            slot, count = calls[call]
+            try:
+                yield slot, count, ray.get(call)
+            except RayTaskError as error:
+                raise find_cause(error) from error
+            except RayActorError:
+                yield slot, count, None
 
     def _rehearse(self, slot: int, order: ShardOrder, contents: list[str]) -> frozenset[str]:
         killers: list[str] = []
@@ -170,30 +196,10 @@ def split_together(styles: Sequence[PlannedStyle]) -> Iterator[list[PlannedStyle
             yield group[start : start + method.represent_at_once]
 
 
-def _finished(
-    calls: Mapping[Any, tuple[int, int]], while_waiting: Callable[[], None]
-) -> Iterator[tuple[int, int, int | None]]:
-    """Slot and styles of each call, as they finish, and what it computed; None where its process died."""
-    waiting = list(calls)
-    while waiting:
-        done, waiting = ray.wait(waiting, timeout=TOLD_SECONDS)
-        if not done:
-            while_waiting()
-            continue
-        (call,) = done
-        slot, count = calls[call]
-        try:
-            yield slot, count, ray.get(call)
-        except RayTaskError as error:
-            raise find_cause(error) from error
-        except RayActorError:
-            yield slot, count, None
-
-
 @contextmanager
-def open_pool(settings: ActorSettings, share: Share) -> Iterator[Pool]:
+def open_pool(settings: ActorSettings, share: Share, check: Check = lambda: None) -> Iterator[Pool]:
     """A pool that is closed however the block ends."""
-    pool = Pool(settings, share)
+    pool = Pool(settings, share, check)
     try:
         yield pool
     finally:
