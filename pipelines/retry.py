@@ -6,31 +6,40 @@ import time
 
 from prefect import flow
 
+from pipelines.control import RunControl, control_run, ends_cancelled
 from pipelines.stylize import close_run, finish_plan
 from pipelines.summary import RunSummary
 from tasks import steps
 from tasks.actors.on_demand import PoolOnDemand
 from tasks.actors.settings import ResourceSettings
-from tasks.plan import read_chain
+from tasks.plan import Plan, read_chain
 from tasks.records import RequestError
 from tasks.storage import Folder
 
 
 @flow(name="retry", flow_run_name="retry {root}")
+@ends_cancelled
 def retry(root: str) -> RunSummary:
     """Plan the failed pairs of a dataset again, and run that plan on what it was planned with.
 
     Raises RequestError where there is no dataset, or where a plan is still open.
     """
     started = time.monotonic()
-    chain = read_chain(Folder(root))
-    if not chain:
+    if not read_chain(Folder(root)):
         raise RequestError(f"The dataset at {root} has no plan: run a job first.")
     summary = RunSummary(output=root)
-    with PoolOnDemand(ResourceSettings(), root, chain[-1].store, chain[-1].clip) as actors:
-        plan = steps.make_retry(root, actors)
-        if plan is not None:
-            finish_plan(plan, plan.corpus, actors, summary)
+    with control_run(root) as control:
+        last = read_chain(Folder(root))[-1]
+        control.work(lambda: make_retried(root, last, summary, control), summary)
     close_run(summary)
     summary.seconds = time.monotonic() - started
     return summary
+
+
+def make_retried(root: str, last: Plan, summary: RunSummary, control: RunControl) -> None:
+    """Plan and make what had failed, or what a pause left of it; with what the last plan was made with."""
+    with PoolOnDemand(ResourceSettings(), root, last.store, last.clip, control.check) as actors:
+        held = [plan for plan in steps.find_open_plans(root) if plan.seq > last.seq]
+        plan = held[0] if held else steps.make_retry(root, actors)
+        if plan is not None:
+            finish_plan(plan, plan.corpus, actors, summary)

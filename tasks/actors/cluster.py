@@ -82,7 +82,7 @@ def connected(address: str | None = None) -> Iterator[None]:
 
 @contextmanager
 def _keeping_sigterm() -> Iterator[None]:
-    """Ray puts its own handler of SIGTERM in place. Prefect's, where there is one, knows a cancellation from a crash."""
+    """Ray puts its own handler of SIGTERM in place. Prefect's, if there, can tell a cancellation from a crash."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

@@ -23,7 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from tasks.storage import Folder, storage_errors
 
 NAME = "lease.json"
-# A heartbeat is one small PUT. Six may be missed before a driver counts as gone; clocks must agree within the same time.
+# A heartbeat is one small PUT. Six may be missed before a driver counts as gone; clocks must agree within that time.
 BEAT_SECONDS = 10.0
 TTL_SECONDS = 60.0
 # How often one that waits looks, and how long one that takes over leaves others to do the same.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,14 +32,21 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def said() -> Iterator[list[str]]:
-    yield []
+def said() -> list[str]:
+    return []
 
 
 def rewrite(folder: Folder, **changes: object) -> None:
     """A lease as another driver would have left it."""
     content = json.loads(folder.read(NAME)) | changes
     folder.publish(NAME, json.dumps(content, default=str).encode(), create=False)
+
+
+def repeat(check: Callable[[], None]) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        check()
+        time.sleep(0.01)
 
 
 def leave_a_lease(folder: Folder, **changes: object) -> None:
@@ -117,11 +124,8 @@ def test_a_lease_of_a_process_that_was_killed_here_is_taken_over_at_once(folder:
 
 def test_who_is_taken_over_finds_out_and_leaves_the_other_its_lease(folder: Folder) -> None:
     with hold_lease(folder, "run one", print) as first, hold_lease(folder, "run two", print, take_over=True) as second:
-        deadline = time.monotonic() + 10
         with pytest.raises(LeaseLostError, match="taken over by run two, at work since"):
-            while time.monotonic() < deadline:
-                first.check()
-                time.sleep(0.01)
+            repeat(first.check)
         second.check()
     assert read_lease(folder) is None
 
