@@ -14,6 +14,7 @@ import typer
 from pipelines.backfill_command import backfill
 from pipelines.matrix_command import matrix
 from pipelines.models_command import models_app
+from pipelines.serve_command import serve
 from pipelines.train_command import train_app
 from tasks.records import RequestError
 
@@ -37,9 +38,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def main() -> None:
     """The console script."""
-    # Prefect would print each RequestError with its traceback; the sentence below is enough.
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
+    if sys.argv[1:2] != ["serve"]:  # what it serves is seen in its log alone
+        # Prefect would print each RequestError with its traceback; the sentence below is enough.
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+        os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
     try:
         app()
     except RequestError as error:
@@ -171,6 +173,7 @@ def report(root: Root, as_json: Json = False) -> None:
 
 app.command()(matrix)
 app.command()(backfill)
+app.command()(serve)
 app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
 
