@@ -52,7 +52,7 @@ def run_backfill(asked: Backfill, take_over: bool = False) -> RunSummary:
     wanted = prepare(asked.job)
     with control_run(asked.job.output, take_over) as control:
         control.work(lambda: make_cells(asked, wanted, summary, control), summary)
-    close_run(summary)
+        close_run(summary)
     summary.seconds = time.monotonic() - started
     return summary
 

@@ -31,7 +31,7 @@ def retry(root: str) -> RunSummary:
     with control_run(root) as control:
         last = read_chain(Folder(root))[-1]
         control.work(lambda: make_retried(root, last, summary, control), summary)
-    close_run(summary)
+        close_run(summary)
     summary.seconds = time.monotonic() - started
     return summary
 

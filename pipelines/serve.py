@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect import serve
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.flows import Flow
@@ -20,7 +19,6 @@ from pipelines.job import load_job
 from tasks.records import RequestError
 
 TAG = "atelier"  # infra/automations.yaml watches runs that have it
-ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
 
 
 def serve_jobs(jobs: Sequence[Path], cron: str, verify_cron: str, timezone: str, limit: int) -> None:
@@ -48,7 +46,6 @@ def _deploy(flow: Flow[..., Any], job: Path, schedule: Schedule | None) -> Runne
         name=job.stem,
         parameters={"job": str(job)},
         schedule=schedule,
-        concurrency_limit=ONE_AT_A_TIME,
         tags=[TAG],
         paused=False,  # whoever served them last has paused them when it stopped
         # By module: whatever folder this was started in, its processes find it.

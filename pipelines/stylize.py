@@ -36,7 +36,7 @@ def run_job(job: Job, take_over: bool = False) -> RunSummary:
     wanted = prepare(job)
     with control_run(job.output, take_over) as control:
         control.work(lambda: make_wanted(job, wanted, summary, control), summary)
-    close_run(summary)
+        close_run(summary)
     summary.seconds = time.monotonic() - started
     return summary
 
