@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from prefect import flow
 
-from pipelines.control import RunControl, control_run, ends_cancelled
+from pipelines.control import RunControl, control_run, end_cancelled
 from pipelines.job import Job
 from pipelines.partitioned import describe_cells, draft_some, forecast_cells
 from pipelines.plan import say
@@ -30,7 +30,6 @@ class Backfill:
 
 
 @flow(name="backfill partitions", flow_run_name="backfill {job.output}")
-@ends_cancelled
 def backfill(
     job: Job,
     partitions: PartitionSettings,
@@ -42,7 +41,7 @@ def backfill(
 
     At most `limit` are begun; the same again goes on with the next. Raises RequestError before an actor starts.
     """
-    return run_backfill(Backfill(job, partitions, at_once, limit), take_over)
+    return end_cancelled(lambda: run_backfill(Backfill(job, partitions, at_once, limit), take_over))
 
 
 def run_backfill(asked: Backfill, take_over: bool = False) -> RunSummary:

@@ -10,8 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -29,7 +28,6 @@ from tasks.storage import Folder
 # A question to the server is about 10 ms of its time.
 POLL_SECONDS = 2.0
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -41,17 +39,15 @@ class RunCancelledError(Pause):
     """The flow run was cancelled, or was ended from outside while it was paused."""
 
 
-def ends_cancelled(flow: Callable[P, T]) -> Callable[P, T]:
-    """Make a cancelled run end in that state, whoever is there to see it: a worker, or nobody."""
+def end_cancelled(make: Callable[[], T]) -> T:
+    """What a flow makes; or the state in which it ends where it was cancelled, whether or not a worker sees to that.
 
-    @wraps(flow)
-    def function(*arguments: P.args, **options: P.kwargs) -> T:
-        try:
-            return flow(*arguments, **options)
-        except RunCancelledError as error:
-            return Cancelled(message=str(error))  # type: ignore[return-value]  # Prefect takes a state for a result
-
-    return function
+    No decorator: Prefect looks up a flow's parameters in the module of its function.
+    """
+    try:
+        return make()
+    except RunCancelledError as error:
+        return Cancelled(message=str(error))  # type: ignore[return-value]  # Prefect takes a state for a result
 
 
 class FlowWatch:

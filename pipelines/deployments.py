@@ -12,7 +12,7 @@ from typing import Any, Literal
 from prefect import flow
 
 from pipelines.backfill import Backfill, run_backfill
-from pipelines.control import ends_cancelled
+from pipelines.control import end_cancelled
 from pipelines.job import load_job
 from pipelines.stylize import run_job
 from pipelines.summary import RunSummary
@@ -28,14 +28,12 @@ class UnfinishedError(Exception):
 
 
 @flow(name="nightly", flow_run_name="stylize {job}")
-@ends_cancelled
 def nightly(job: str) -> dict[str, Any]:
     """Stylize what is new of a job. Raises UnfinishedError where it is incomplete, or too many records failed."""
-    return _finish(run_job(load_job(job)))
+    return end_cancelled(lambda: _finish(run_job(load_job(job))))
 
 
 @flow(name="weekly", flow_run_name="verify {job}")
-@ends_cancelled
 def weekly(job: str) -> dict[str, Any]:
     """Verify the dataset of a job. Raises UnfinishedError at problems, and at open shards that nobody works on."""
     folder = Folder(load_job(job).output)
@@ -49,7 +47,6 @@ def weekly(job: str) -> dict[str, Any]:
 
 
 @flow(name="backfill", flow_run_name="backfill {job}")
-@ends_cancelled
 def backfill(
     job: str,
     by: Literal["prefix", "date"] = "prefix",
@@ -61,7 +58,7 @@ def backfill(
 ) -> dict[str, Any]:
     """Make what is left of a job by partition, the cheapest first. What `limit` leaves to the next is no failure."""
     partitions = PartitionSettings(by=by, depth=depth, first=first, last=last)
-    return _finish(run_backfill(Backfill(load_job(job), partitions, at_once, limit)))
+    return end_cancelled(lambda: _finish(run_backfill(Backfill(load_job(job), partitions, at_once, limit))))
 
 
 def _finish(summary: RunSummary) -> dict[str, Any]:

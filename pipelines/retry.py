@@ -6,7 +6,7 @@ import time
 
 from prefect import flow
 
-from pipelines.control import RunControl, control_run, ends_cancelled
+from pipelines.control import RunControl, control_run, end_cancelled
 from pipelines.stylize import close_run, finish_plan
 from pipelines.summary import RunSummary
 from tasks import steps
@@ -18,12 +18,16 @@ from tasks.storage import Folder
 
 
 @flow(name="retry", flow_run_name="retry {root}")
-@ends_cancelled
 def retry(root: str) -> RunSummary:
     """Plan the failed pairs of a dataset again, and run that plan on what it was planned with.
 
     Raises RequestError where there is no dataset, or where a plan is still open.
     """
+    return end_cancelled(lambda: run_retry(root))
+
+
+def run_retry(root: str) -> RunSummary:
+    """What `retry` does, in whatever flow run it is called."""
     started = time.monotonic()
     if not read_chain(Folder(root)):
         raise RequestError(f"The dataset at {root} has no plan: run a job first.")

@@ -6,7 +6,7 @@ import time
 
 from prefect import flow
 
-from pipelines.control import RunControl, control_run, ends_cancelled
+from pipelines.control import RunControl, control_run, end_cancelled
 from pipelines.job import Job
 from pipelines.plan import say
 from pipelines.summary import RunSummary
@@ -19,14 +19,13 @@ from tasks.storage import Folder
 
 
 @flow(name="stylize", flow_run_name="stylize {job.output}")
-@ends_cancelled
 def stylize(job: Job, take_over: bool = False) -> RunSummary:
     """Stylize what a job wants and nobody made yet. Kill it at any moment and run it again: nothing is lost.
 
     It waits for a run that already works on the dataset, or with `take_over` makes that one stop. Raises RequestError
     before an actor starts where the job cannot be done.
     """
-    return run_job(job, take_over)
+    return end_cancelled(lambda: run_job(job, take_over))
 
 
 def run_job(job: Job, take_over: bool = False) -> RunSummary:
