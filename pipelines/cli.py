@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pipelines.backfill_command import backfill
 from pipelines.command import Json, Root, open_dataset, print_data
 from pipelines.endings import end_well
 from pipelines.export_command import export
 from pipelines.matrix_command import matrix
 from pipelines.models_command import models_app
+from pipelines.serve_command import serve
 from pipelines.status_command import status
 from pipelines.takedown_commands import forget, gc
 from pipelines.train_command import train_app
@@ -29,13 +33,17 @@ app = typer.Typer(
 )
 
 JobFile = Annotated[Path, typer.Argument(help="The job, a YAML file.", show_default=False)]
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Do not wait for a run that works on the dataset: make it stop.")
+]
 
 
 def main() -> None:
     """The console script."""
-    # Prefect would print each RequestError with its traceback; the sentence below is enough.
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-    os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
+    if sys.argv[1:2] != ["serve"]:  # what it serves is seen in its log alone
+        # Prefect would print each RequestError with its traceback; the sentence below is enough.
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+        os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
     end_well(app)
 
 
@@ -54,6 +62,7 @@ def demo(
 def run(
     job: JobFile,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop before the plan, with a forecast.")] = False,
+    take_over: TakeOver = False,
     as_json: Json = False,
 ) -> None:
     """Stylize what a job wants and nobody made yet. Run it again after any interruption."""
@@ -63,7 +72,7 @@ def run(
     if dry_run:
         _print_forecast(loaded, as_json)
     else:
-        _run(loaded, as_json)
+        _run(loaded, as_json, take_over)
 
 
 @app.command()
@@ -125,7 +134,7 @@ def retry(
     """Plan the failed pairs again and run that plan."""
     from pipelines.retry import retry as flow
 
-    _print_summary(flow(open_dataset(root).uri, tuple(reason or ())), as_json)
+    print_summary(run_flow(flow, open_dataset(root).uri, tuple(reason or ())), as_json)
 
 
 @app.command()
@@ -158,6 +167,8 @@ app.command()(export)
 app.command()(forget)
 app.command()(gc)
 app.command()(matrix)
+app.command()(backfill)
+app.command()(serve)
 app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
 
@@ -170,18 +181,30 @@ def schema() -> None:
     typer.echo(json.dumps(Job.model_json_schema(), indent=2))
 
 
-def _run(job: Any, as_json: bool) -> None:
+def _run(job: Any, as_json: bool, take_over: bool = False) -> None:
     from pipelines.plan import find_nothing_to_do
 
     summary = find_nothing_to_do(job)
     if summary is None:
         from pipelines.stylize import stylize  # Prefect and Ray take seconds to import
 
-        summary = stylize(job)
-    _print_summary(summary, as_json)
+        summary = run_flow(stylize, job, take_over)
+    print_summary(summary, as_json)
 
 
-def _print_summary(summary: Any, as_json: bool) -> None:
+def run_flow(flow: Callable[..., Any], *arguments: object) -> Any:
+    """What a flow gives. One that was cancelled by way of Prefect's server ends the command as incomplete."""
+    from prefect.exceptions import CancelledRun
+
+    try:
+        return flow(*arguments)
+    except CancelledRun as error:
+        typer.echo(f"atelier: {error}", err=True)
+        raise typer.Exit(3) from error
+
+
+def print_summary(summary: Any, as_json: bool) -> None:
+    """Print what a run did; ends the command."""
     print_data(summary.to_json(), as_json, summary.describe())
     raise typer.Exit(summary.exit_code)
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from prefect import flow
 
+from pipelines.control import RunControl, control_run, end_cancelled
 from pipelines.job import Job
 from pipelines.plan import say
 from pipelines.summary import RunSummary
@@ -15,19 +16,35 @@ from tasks.actors.hope import HopelessError
 from tasks.actors.on_demand import PoolOnDemand
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.ledger import Ledger
-from tasks.plan import Plan
+from tasks.plan import Plan, Wanted
 from tasks.storage import Folder
 
 
 @flow(name="stylize", flow_run_name="stylize {job.output}")
-def stylize(job: Job) -> RunSummary:
+def stylize(job: Job, take_over: bool = False) -> RunSummary:
     """Stylize what a job wants and nobody made yet. Kill it at any moment and run it again: nothing is lost.
 
-    Raises RequestError before an actor starts where the job cannot be done.
+    It waits for a run that already works on the dataset, or with `take_over` makes that one stop. Raises RequestError
+    before an actor starts where the job cannot be done.
     """
+    return end_cancelled(lambda: run_job(job, take_over))
+
+
+def run_job(job: Job, take_over: bool = False) -> RunSummary:
+    """What `stylize` does, in whatever flow run it is called."""
     started = time.monotonic()
     summary = RunSummary(output=job.output, max_failed=job.max_failed)
-    wanted = steps.preflight(
+    wanted = prepare(job)
+    with control_run(job.output, take_over) as control:
+        control.work(lambda: make_wanted(job, wanted, summary, control), summary)
+        close_run(summary)
+    summary.seconds = time.monotonic() - started
+    return summary
+
+
+def prepare(job: Job) -> Wanted:
+    """What a job wants, after every check that needs no actor. Raises RequestError."""
+    return steps.preflight(
         job.corpus,
         job.styles,
         job.method,
@@ -37,14 +54,20 @@ def stylize(job: Job) -> RunSummary:
         store=job.store_uri,
         scores=job.scores,
     )
-    with suppress(HopelessError), PoolOnDemand(job.resources, job.output, job.store_uri, job.scores.clip) as actors:
+
+
+def make_wanted(job: Job, wanted: Wanted, summary: RunSummary, control: RunControl) -> None:
+    """Finish what is open, then plan and make what is left."""
+    with suppress(HopelessError), open_actors(job, control) as actors:
         tried = finish_open_plans(job, actors, summary)
         steps.make_plan(job.output, wanted, actors, job.shard_images, say)
         # Ours, or one that another driver made meanwhile: it owns what we wanted, so its end is ours to wait for.
         finish_open_plans(job, actors, summary, tried)
-    close_run(summary)
-    summary.seconds = time.monotonic() - started
-    return summary
+
+
+def open_actors(job: Job, control: RunControl) -> PoolOnDemand:
+    """The actors of a job, let go of when the run is to stop."""
+    return PoolOnDemand(job.resources, job.output, job.store_uri, job.scores.clip, control.check)
 
 
 def finish_open_plans(

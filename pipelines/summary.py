@@ -23,6 +23,7 @@ class RunSummary:
     records: int = 0
     failed: int = 0
     open_shards: int = 0
+    unplanned: int = 0  # partitions that a backfill left to the next one
     problems: list[str] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
     stages: Counter[str] = field(default_factory=Counter)
@@ -38,7 +39,7 @@ class RunSummary:
     @property
     def exit_code(self) -> int:
         """0 whole and within `max_failed`; 1 too many failed; 3 incomplete."""
-        if self.open_shards or self.problems or self.given_up or self.stopped:
+        if self.open_shards or self.problems or self.given_up or self.stopped or self.unplanned:
             return 3
         return 1 if self.failed > self.max_failed * (self.records + self.failed) else 0
 
@@ -56,11 +57,13 @@ class RunSummary:
                 f"{self.represented} styles represented"
             )
             lines.append(f"Where the time went: {_shares(self.stages)}")
-        elif not self.open_shards:
+        elif not self.open_shards and not self.unplanned:
             lines.append(f"Nothing to do ({self.seconds:.1f} s)")
         lines += [f"Problem: {problem}" for problem in self.problems]
         lines += self.given_up
         lines += [self.stopped] if self.stopped else []
+        if self.unplanned:
+            lines.append(f"{self.unplanned} partitions are left: the same command again goes on with them")
         if self.open_shards:
             lines.append(f"{self.open_shards} shards are open: run the job again")
         elif self.exit_code == 1:

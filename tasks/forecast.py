@@ -75,9 +75,15 @@ def shard_size(
     return ShardSize(shard_images, seconds, int(pixels * BYTES_PER_PIXEL[images.codec]), actors)
 
 
-def forecast(plan: Plan, planned: Sequence[PlannedPiece], device: str, actors: int) -> Forecast:
-    """Measure a few contents of a plan (read, decode, encode, on one core) and scale up."""
-    sample = _sample(plan, planned)
+def forecast(
+    plan: Plan,
+    planned: Sequence[PlannedPiece],
+    device: str,
+    actors: int,
+    sample: Sequence[Measured] | None = None,
+) -> Forecast:
+    """Scale up from a few contents: those of the `sample`, or some of the plan's own, measured now."""
+    sample = measure(plan, planned) if sample is None else sample
     pixels = sum(s.pixels for s in sample) / len(sample) if sample else _expected_pixels(plan.images, plan.corpus.size)
     written = sum(s.written for s in sample) / len(sample) if sample else pixels * BYTES_PER_PIXEL[plan.images.codec]
     decode = sum(s.decode_seconds for s in sample) / max(1, len(sample))
@@ -105,14 +111,17 @@ def _seconds(style: PlannedStyle, device: str) -> float:
 
 
 @dataclass(frozen=True)
-class _Measured:
+class Measured:
+    """A content that was read, decoded and encoded on one core."""
+
     pixels: int
     written: int
     decode_seconds: float
     encode_seconds: float
 
 
-def _sample(plan: Plan, planned: Sequence[PlannedPiece]) -> list[_Measured]:
+def measure(plan: Plan, planned: Sequence[PlannedPiece]) -> list[Measured]:
+    """Measure a few contents of a plan, spread over it; those that cannot be read are left out."""
     corpus = open_corpus(plan.corpus)
     step = max(1, len(planned) // SAMPLE)
     entries = (next(iter(corpus.read(p.piece)), None) for p in planned[::step][:SAMPLE])
@@ -120,7 +129,7 @@ def _sample(plan: Plan, planned: Sequence[PlannedPiece]) -> list[_Measured]:
     return [one for one in measured if one is not None]
 
 
-def _measure(entry: Entry, images: ImageSettings) -> _Measured | None:
+def _measure(entry: Entry, images: ImageSettings) -> Measured | None:
     started = time.perf_counter()
     try:
         pixels_HWC = read_picture(entry.data or b"", images).pixels_HWC
@@ -129,7 +138,7 @@ def _measure(entry: Entry, images: ImageSettings) -> _Measured | None:
     decoded = time.perf_counter()
     written = len(encode(pixels_HWC, images))
     height, width = pixels_HWC.shape[:2]
-    return _Measured(height * width, written, decoded - started, time.perf_counter() - decoded)
+    return Measured(height * width, written, decoded - started, time.perf_counter() - decoded)
 
 
 def _pairs_by_style(plan: Plan, planned: Sequence[PlannedPiece]) -> dict[int, int]:

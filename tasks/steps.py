@@ -18,7 +18,8 @@ from tasks.actors.orders import make_order
 from tasks.actors.pool import Pool
 from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
-from tasks.dataset.chain import plan_retry, plan_wanted
+from tasks.dataset.cells import Cell, find_cells, publish_draft
+from tasks.dataset.chain import Draft, plan_retry, plan_wanted
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.forgotten import read_forgotten
 from tasks.dataset.ledger import Ledger
@@ -28,6 +29,7 @@ from tasks.forecast import shard_size
 from tasks.images.settings import ImageSettings
 from tasks.labelled.wording import Say
 from tasks.methods.settings import MethodSettings
+from tasks.partitions import PartitionSettings
 from tasks.plan import Plan, Wanted
 from tasks.preflight import (
     check_clip,
@@ -101,6 +103,19 @@ def make_plan(
         return shard_size(wanted.images, wanted.styles, shard_images, share.device, share.actors, prompted)
 
     return plan_wanted(Folder(output), wanted, size, say)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="find what is left")
+def find_what_is_left(output: str, wanted: Wanted, partitions: PartitionSettings, say: Say) -> tuple[int, list[Cell]]:
+    """The number of the last plan, and what is wanted and not owned by partition and wave."""
+    ledger = Ledger(Folder(output))
+    return len(ledger.chain), find_cells(ledger, wanted, partitions.name, say)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="plan cells")
+def plan_cells(output: str, made: Draft, wanted: Wanted, seq: int) -> Plan | None:
+    """Freeze some cells as plan `seq`; None where another driver took that place."""
+    return publish_draft(Folder(output), made, wanted, seq)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="plan a retry")

@@ -64,13 +64,27 @@ class Spool:
 class Wants:
     """Pieces by the styles that they want, each kind in its order."""
 
-    def __init__(self, wants: Iterable[Want]) -> None:
+    def __init__(self, wants: Iterable[Want] = ()) -> None:
         self.spools: dict[int, Spool] = {}
         for want in wants:
-            spool = self.spools.get(want.styles)
-            if spool is None:
-                spool = self.spools[want.styles] = Spool()
-            spool.append(want.piece)
+            self.add(want)
+
+    def add(self, want: Want) -> None:
+        """Add one; none may be added once they were read."""
+        spool = self.spools.get(want.styles)
+        if spool is None:
+            spool = self.spools[want.styles] = Spool()
+        spool.append(want.piece)
+
+    def __iter__(self) -> Iterator[Want]:
+        for styles, spool in self.spools.items():
+            for table in spool.tables():
+                yield from (Want(piece, styles) for piece in to_pieces(table))
+
+    @property
+    def pairs(self) -> int:
+        """Pairs that are wanted."""
+        return sum(spool.contents * styles.bit_count() for styles, spool in self.spools.items())
 
     def __bool__(self) -> bool:
         return bool(self.spools)

@@ -10,15 +10,21 @@ from typing import Self
 from tasks.actors.cluster import Share, connected
 from tasks.actors.growth import find_share
 from tasks.actors.orders import ActorSettings
-from tasks.actors.pool import Pool, open_pool
+from tasks.actors.pool import Check, Pool, open_pool
 from tasks.actors.settings import ResourceSettings
 
 
 class PoolOnDemand:
-    """Joins the cluster that RAY_ADDRESS names, or starts a local Ray, at the first use; ends with the block."""
+    """Joins the cluster that RAY_ADDRESS names, or starts a local Ray, at the first use; ends with the block.
 
-    def __init__(self, resources: ResourceSettings, output: str, store: str, clip: str) -> None:
+    `check` is called about once a second while actors are at work; what it raises ends that work.
+    """
+
+    def __init__(
+        self, resources: ResourceSettings, output: str, store: str, clip: str, check: Check = lambda: None
+    ) -> None:
         self.resources, self.output, self.store, self.clip = resources, output, store, clip
+        self._check = check
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -48,4 +54,4 @@ class PoolOnDemand:
             actors=share.actors,
             stalled_after=self.resources.stalled_after,
         )
-        return self._stack.enter_context(open_pool(settings, share))
+        return self._stack.enter_context(open_pool(settings, share, self._check))

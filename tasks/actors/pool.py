@@ -30,17 +30,22 @@ START_TRIES = 5  # of a process that is killed while it starts
 START_PAUSE_SECONDS = 2.0
 REHEARSAL_POLL_SECONDS = 1.0
 TOLD_SECONDS = 15.0  # between two questions what actors are at while they represent
+LOOK_SECONDS = 1.0  # between two looks whether the run is to let go of its actors
 
 OnProgress = Callable[[int], None]
 OnTold = Callable[[Sequence[str]], None]
 Styles = Sequence[PlannedStyle]
+Check = Callable[[], None]
 
 
 class Pool:
-    """Actors by slot. Ray restarts those whose process dies; the work that was lost is the driver's to requeue."""
+    """Actors by slot. Ray restarts those whose process dies; the work that was lost is the driver's to requeue.
 
-    def __init__(self, settings: ActorSettings, share: Share) -> None:
-        self._settings, self._share = settings, share
+    `check` is called about once a second while actors are at work; what it raises ends that work.
+    """
+
+    def __init__(self, settings: ActorSettings, share: Share, check: Check = lambda: None) -> None:
+        self._settings, self._share, self._check = settings, share, check
         self._journal_name, self._journal = open_journal()
         self.actors = [self._start(slot) for slot in range(share.actors)]
         self.places: list[dict[str, Any]] = []
@@ -99,6 +104,7 @@ class Pool:
         while shift.is_at_work():
             shift.step()
             meters.show_shards(shift.depths())
+            self._check()
             on_progress(shift.rows_in_hand())
         return shift.given_up
 
@@ -230,16 +236,20 @@ class Pool:
 
         An actor that says nothing for too long is ended.
         """
-        waiting, busy = list(calls), dict.fromkeys((slot for slot, _ in calls.values()), time.monotonic())
+        told = time.monotonic()
+        waiting, busy = list(calls), dict.fromkeys((slot for slot, _ in calls.values()), told)
         while waiting:
-            done, waiting = ray.wait(waiting, timeout=min(TOLD_SECONDS, self._settings.stalled_after))
+            done, waiting = ray.wait(waiting, timeout=LOOK_SECONDS)
+            self._check()
             if not done:
-                on_told(ray.get(self._journal.told.remote()))
-                at_work = {calls[call][0] for call in waiting}
-                self.end_stalled({slot: since for slot, since in busy.items() if slot in at_work})
+                if time.monotonic() - told > min(TOLD_SECONDS, self._settings.stalled_after):
+                    told = time.monotonic()
+                    on_told(ray.get(self._journal.told.remote()))
+                    at_work = {calls[call][0] for call in waiting}
+                    self.end_stalled({slot: since for slot, since in busy.items() if slot in at_work})
                 continue
             slot, few = calls[done[0]]
-            busy[slot] = time.monotonic()
+            busy[slot] = told = time.monotonic()
             try:
                 yield few, ray.get(done[0])
             except RayTaskError as error:
@@ -257,9 +267,9 @@ def split_together(styles: Styles) -> Iterator[list[PlannedStyle]]:
 
 
 @contextmanager
-def open_pool(settings: ActorSettings, share: Share) -> Iterator[Pool]:
+def open_pool(settings: ActorSettings, share: Share, check: Check = lambda: None) -> Iterator[Pool]:
     """A pool that is closed however the block ends."""
-    pool = Pool(settings, share)
+    pool = Pool(settings, share, check)
     try:
         yield pool
     finally:

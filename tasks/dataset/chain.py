@@ -19,7 +19,7 @@ from tasks.dataset.identity import DatasetIdentity, check_style_names, freeze_id
 from tasks.dataset.ledger import Ledger, tombstone
 from tasks.dataset.sink import abandon_shard, new_token
 from tasks.labelled.wording import Say
-from tasks.ownership import part, subtract
+from tasks.ownership import Ownership, part, subtract
 from tasks.plan import Plan, Wanted, draft, publish_plan
 from tasks.records import RequestError
 from tasks.shards import PlannedPiece, ShardSize, cut
@@ -46,22 +46,28 @@ def draft_wanted(
     `say` gets a sentence where masks seem to lie elsewhere. Raises RequestError at a style or a content that is not
     what it was when it was planned.
     """
-    wanted = _leave_forgotten(ledger, wanted, say)
+    wanted = leave_forgotten(ledger, wanted, say)
     if not wanted.styles:
         return None
-    check_style_names([style for plan in ledger.chain for style in ledger.owned_styles(plan)], wanted.styles)
-    owned = ledger.ownership()
     corpus = open_corpus(wanted.corpus)
-    pieces = ledger.forgotten.keep_pieces(corpus.scan(owned.known))
-    mask = owned.mask(style.digest for style in wanted.styles)
-    wants = Wants(subtract(pieces, mask, owned, wanted.corpus.on_change))
+    left, owned = find_wants(ledger, wanted, corpus)
+    wants = Wants(left)
     if not wants:
         return None
     for style in wanted.styles:
-        _look_for_masks(style, corpus, wants, owned.mask([style.digest]), say)
+        look_for_masks(style, corpus, wants, owned.mask([style.digest]), say)
     groups, planned = cut(wants, wanted.styles, owned.bits, size())
     plan = draft("wanted", wanted, groups, planned)
     return Draft(plan, planned)
+
+
+def find_wants(ledger: Ledger, wanted: Wanted, corpus: Corpus) -> tuple[Iterator[Want], Ownership]:
+    """Wanted minus everything that any plan owns, and who owns what. Raises RequestError as `draft_wanted` does."""
+    check_style_names([style for plan in ledger.chain for style in ledger.owned_styles(plan)], wanted.styles)
+    owned = ledger.ownership()
+    pieces = ledger.forgotten.keep_pieces(corpus.scan(owned.known))
+    mask = owned.mask(style.digest for style in wanted.styles)
+    return subtract(pieces, mask, owned, wanted.corpus.on_change), owned
 
 
 def plan_wanted(
@@ -79,7 +85,7 @@ def plan_wanted(
             return plan
 
 
-def _leave_forgotten(ledger: Ledger, wanted: Wanted, say: Say) -> Wanted:
+def leave_forgotten(ledger: Ledger, wanted: Wanted, say: Say) -> Wanted:
     """What is wanted without styles that were taken down, and a sentence about those."""
     kept = ledger.forgotten.keep_styles(wanted.styles)
     for style in wanted.styles:
@@ -88,7 +94,7 @@ def _leave_forgotten(ledger: Ledger, wanted: Wanted, say: Say) -> Wanted:
     return replace(wanted, styles=kept)
 
 
-def _look_for_masks(style: PlannedStyle, corpus: Corpus, wants: Wants, mask: int, say: Say) -> None:
+def look_for_masks(style: PlannedStyle, corpus: Corpus, wants: Wants, mask: int, say: Say) -> None:
     """Look for the masks of a few contents that want a style (`mask` is its bit), spread over the corpus."""
     layout = style.regions
     if layout is None or layout.masks is None:
