@@ -46,20 +46,15 @@ def export(
     """
     from tasks.dataset import export as exports
     from tasks.dataset.ledger import Ledger
-    from tasks.progress import make_bar
+    from tasks.progress import LateBar
     from tasks.storage import Folder
 
     ledger, target = Ledger(open_dataset(root)), Folder(make_absolute(to))
     request = exports.ExportRequest(
         format=layout, styles=tuple(style or ()), where=tuple(where or ()), label=label, object_bytes=size * 10**6
     )
-    with make_bar(0, "shard") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done)
-
-        done = exports.export(ledger, target, request, _open(ledger, target, request), show)
+    with LateBar("shard") as bar:
+        done = exports.export(ledger, target, request, _open(ledger, target, request), bar.show)
     problems = _verify(target) if layout == "parquet" else []
     for problem in problems:
         say(problem)

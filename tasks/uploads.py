@@ -20,13 +20,16 @@ class Upload:
 
 
 def list_uploads(folder: Folder) -> Iterator[Upload]:
-    """Open uploads below a folder; none where the store has no such thing."""
+    """Open uploads below a folder; none where the store has no such thing, or does not let us list them."""
     if not is_s3(folder.filesystem):
         return
     bucket, prefix, _ = folder.filesystem.split_path(folder.within(""))
     markers: dict[str, Any] = {}
     while True:
-        page = folder.filesystem.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **markers)
+        try:
+            page = folder.filesystem.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix, **markers)
+        except OSError:  # NotImplemented of small servers, AccessDenied of narrow policies
+            return
         for upload in page.get("Uploads") or []:
             yield Upload(upload["Key"].removeprefix(prefix), upload["UploadId"], upload["Initiated"])
         if not page.get("IsTruncated"):

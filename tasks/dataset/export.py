@@ -151,12 +151,15 @@ def export(
 
 
 def committed(ledger: Ledger) -> Iterator[Key]:
-    """Shards with records or failures, in the order of the plans."""
-    for plan in ledger.chain:
-        for shard in range(plan.shards):
-            footer, _ = ledger.footers.get((plan.seq, shard), (None, 0))
-            if footer is not None and not footer.abandoned and footer.records + footer.failed:
-                yield plan.seq, shard
+    """Shards with records or failures, in the order of the plans. Raises RequestError at one that is damaged."""
+    for (seq, shard), (footer, _) in ledger.footers.items():
+        if footer is None or (footer.plan_digest, footer.shard) != (ledger.chain[seq - 1].digest, shard):
+            raise RequestError(
+                f"{ledger.folder.uri}/data/{shard_name(seq, shard)} is not the shard that was planned: "
+                "`atelier verify` says more; nothing was exported."
+            )
+        if not footer.abandoned and footer.records + footer.failed:
+            yield seq, shard
 
 
 def group_by_bytes(keys: Sequence[Key], sizes: Mapping[str, int], limit: int) -> Iterator[list[Key]]:

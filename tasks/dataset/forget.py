@@ -51,7 +51,7 @@ class Takedown:
 def find_takedown(ledger: Ledger, contents: Collection[str], styles: Collection[str]) -> Takedown:
     """What holds the contents (ids) and styles (names), or any that an earlier takedown did not finish with.
 
-    Writes nothing. Raises RequestError where no plan has one of them.
+    Writes nothing. Raises RequestError where no plan has one of them, or nothing was ever taken down.
     """
     named = {style.name: style.digest for plan in ledger.chain for style in plan.styles}
     for name in styles:
@@ -61,6 +61,8 @@ def find_takedown(ledger: Ledger, contents: Collection[str], styles: Collection[
         frozenset(digest_name(one) for one in contents), frozenset(digest_name(named[name]) for name in styles)
     )
     forgotten = ledger.forgotten | new
+    if not forgotten:
+        raise RequestError("There is no takedown to finish: name what to take down by --content or --style.")
     seen: set[str] = set()
     keys = [key for key in _concerned(ledger, forgotten, set(contents), seen) if ledger.is_committed(*key)]
     for content_id in sorted(set(contents) - seen):

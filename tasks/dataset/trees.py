@@ -79,7 +79,8 @@ class TreeExporter:
         """Write a picture; one that is there is of this export, by a run that was killed. Gives its line and bytes."""
         changed = row["content_id"].partition("#")[0] in self._changed or row["content_id"] in self._changed
         path, data = tree_path(row, self._suffix, changed), row["image"]["bytes"]
-        self._target.publish(path, data)
+        if not self._target.publish(path, data) and self._target.read(path) != data:
+            raise RequestError(f"{self._target.uri}/{path} is another record's on this disk: export to another kind.")
         values = plain_values(row)
         if "file_name" in values:
             values["corpus_file_name"] = values.pop("file_name")

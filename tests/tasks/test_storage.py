@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,19 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     if request.param == "s3":
         return Folder(f"{request.getfixturevalue('s3')}/some/dataset")
     return Folder(str(tmp_path / "out") if request.param == "disk" else f"memory://{tmp_path.name}/out")
+
+
+def test_a_file_is_published_whole_and_once(folder: Folder) -> None:
+    data = b"0123456789" * 10**6
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        assert folder.publish_file("deep/name", file)
+        file.write(b" and more")
+        assert not folder.publish_file("deep/name", file)
+        assert folder.read("deep/name") == data
+        assert folder.publish_file("deep/name", file, create=False)
+    assert folder.read("deep/name") == data + b" and more"
+    assert list(folder.describe("", temporary=True)) == ["deep/name"]
 
 
 def test_only_one_of_many_writers_creates(folder: Folder) -> None:

@@ -14,6 +14,8 @@ from tasks.actors import contents
 from tasks.actors.orders import ShardOrder
 from tasks.actors.shard import rehearse_shard, stylize_shard
 from tasks.dataset.footer import ShardFooter
+from tasks.dataset.forgotten import Forgotten, digest_name, mark_forgotten
+from tasks.storage import Folder
 from tasks.styles import PlannedStyle, pair_seed
 from tests.tasks.actors.making import (
     damaged_files,
@@ -229,3 +231,33 @@ def test_records_are_scored_where_a_model_is_named(
         assert all(-1 <= float(str(row[name])) <= 1 for row in rows)
     assert {row["clip_text"] for row in rows} == {None}
     assert len({row["clip_image"] for row in rows}) == len(rows)
+
+
+def test_what_was_taken_down_is_neither_read_nor_rendered(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
+) -> None:
+    order = make_order(photos, styles)
+    folder = Folder(str(tmp_path / "out"))
+    mark_forgotten(folder, Forgotten(frozenset({digest_name("p01.jpg")}), frozenset({digest_name(styles[1].digest)})))
+    loaded = load(tmp_path / "out")
+    announced: list[str] = []
+    footer = stylize_shard(loaded, order, lambda ids, _: announced.extend(ids))
+    left = len(order.contents()) - 1
+    assert (footer.records, footer.failed, footer.forgotten) == (left, 0, order.pairs - left)
+    assert "p01.jpg" not in announced
+    assert {(row["content_id"], row["style"]) for row in records(tmp_path / "out")} == {
+        (content_id, styles[0].name) for content_id in order.contents() if content_id != "p01.jpg"
+    }
+    assert loaded.store.keys("adain") == {styles[0].representation}
+
+
+def test_a_shard_of_which_all_was_taken_down_is_committed_empty(
+    tmp_path: Path, photos: Path, styles: tuple[PlannedStyle, ...]
+) -> None:
+    order = make_order(photos, styles)
+    mark_forgotten(
+        Folder(str(tmp_path / "out")), Forgotten(styles=frozenset(digest_name(style.digest) for style in styles))
+    )
+    footer = stylize_shard(load(tmp_path / "out"), order, lambda *_: None)
+    assert (footer.records, footer.failed, footer.forgotten) == (0, 0, order.pairs)
+    assert not (tmp_path / "out" / "representations").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.dataset.chain import abandon_plans, plan_retry, plan_wanted
+from tasks.dataset.footer import KEY, pack_failures, read_footer
 from tasks.dataset.ledger import Ledger, tombstone
 from tasks.dataset.sink import AbandonedError
 from tasks.dataset.verify import verify
+from tasks.dataset.writing import open_writer
 from tasks.records import RequestError
 from tasks.shards import ShardSize
 from tasks.storage import Folder
@@ -24,6 +27,7 @@ from tests.tasks.dataset.making import (
     pairs_of,
     plan,
     plan_something,
+    read_shard,
     recorded,
     styles,
     wanted,
@@ -200,3 +204,48 @@ def test_a_size_of_two_images_makes_shards_of_two(photos: Path, folder: Folder) 
 
 def test_a_retry_of_no_dataset_plans_nothing(folder: Folder) -> None:
     assert retry(folder) is None
+
+
+def test_a_retry_may_be_of_some_reasons_only(dataset: Folder) -> None:
+    def size(_: object) -> ShardSize:
+        return ShardSize()
+
+    with pytest.raises(RequestError, match="No pair failed for the reason 'tired', only for: truncated"):
+        plan_retry(dataset, size, frozenset({"tired", "truncated"}))
+    assert len(Ledger(dataset).chain) == 1
+    made = plan_retry(dataset, size, frozenset({"truncated"}))
+    assert made is not None
+    assert made.pairs == 2
+
+
+def test_a_retry_leaves_failures_of_other_reasons(dataset: Folder) -> None:
+    name = "data/00001-00001.parquet"
+    footer, _ = read_footer(dataset, name)
+    assert footer is not None
+    failures = footer.failure_table()
+    assert failures is not None
+    changed = failures.set_column(
+        failures.schema.get_field_index("error_class"), "error_class", pa.array(["truncated", "process_died"])
+    )
+    rows = read_shard(dataset, 1, 1).replace_schema_metadata()
+    sink = io.BytesIO()
+    with open_writer(sink, rows.schema) as writer:
+        writer.write_table(rows)
+        told = footer.model_copy(update={"failures": pack_failures(changed)})
+        writer.add_key_value_metadata({KEY.decode(): told.to_json()})
+    dataset.publish(name, sink.getvalue(), create=False)
+    made = plan_retry(dataset, lambda _: ShardSize(), frozenset({"process_died"}))
+    assert made is not None
+    assert names_of(pairs_of(dataset, made), BOTH) == {("003.jpg", changed["style"].to_pylist()[1])}
+
+
+def test_one_of_several_open_plans_is_given_up(photos: Path, folder: Folder) -> None:
+    plan_something(folder, wanted(photos, BOTH))
+    write_photos(photos, [20])
+    plan_something(folder, wanted(photos, BOTH))
+    with pytest.raises(RequestError, match="Plan 3 is not open"):
+        abandon_plans(folder, 3)
+    assert abandon_plans(folder, 2) == [2]
+    assert [one.seq for one in Ledger(folder).open_plans()] == [1]
+    with pytest.raises(RequestError, match="Plan 2 is not open"):
+        abandon_plans(folder, 2)

@@ -249,6 +249,24 @@ def test_what_is_not_committed_is_left_out_and_counted(
 
 
 @LAYOUTS
+def test_a_damaged_shard_is_named_and_not_left_out(dataset: Folder, tmp_path: Path, layout: Format) -> None:
+    dataset.publish("data/00001-00001.parquet", dataset.read("data/00001-00000.parquet"), create=False)
+    target = Folder(str(tmp_path / "new"))
+    with pytest.raises(RequestError, match=r"data/00001-00001\.parquet is not the shard that was planned"):
+        run(dataset, target, layout)
+    assert target.list("") == {}
+
+
+def test_a_disk_on_which_two_names_are_one_loses_no_picture(dataset: Folder, tmp_path: Path) -> None:
+    target = Folder(str(tmp_path / "new"))
+    request = ExportRequest(format="imagefolder", object_bytes=10**9)
+    making = exporter(dataset, target, request)
+    target.publish("wave/000.jpg", b"another picture")
+    with pytest.raises(RequestError, match=r"wave/000\.jpg is another record's"):
+        making.make(0, [(1, 0)])
+
+
+@LAYOUTS
 def test_one_style_alone(busy: Folder, tmp_path: Path, layout: Format) -> None:
     target = Folder(str(tmp_path / "new"))
     expected = [row for row in rows_of(busy) if row["style"] == "mosaic"]

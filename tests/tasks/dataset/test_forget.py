@@ -10,19 +10,23 @@ from pathlib import Path
 import pytest
 
 from tasks.actors.orders import make_order
-from tasks.dataset import forget
-from tasks.dataset.chain import plan_retry
+from tasks.corpus.base import Piece
+from tasks.dataset import forget, rewriting
+from tasks.dataset.chain import plan_retry, plan_wanted
 from tasks.dataset.footer import read_footer
 from tasks.dataset.forget import carry_out, find_takedown
 from tasks.dataset.forgotten import Forgotten, digest_name, mark_forgotten, read_forgotten
 from tasks.dataset.identity import read_identity
 from tasks.dataset.ledger import Ledger, shard_name
 from tasks.dataset.rewriting import rewrite_shard
+from tasks.dataset.stored import stored_names
 from tasks.dataset.verify import verify
 from tasks.gallery.contents import choose_contents
+from tasks.methods.mmist.settings import MmistSettings
 from tasks.records import RequestError
 from tasks.shards import ShardSize, by_shard
 from tasks.storage import Folder
+from tasks.styles import PlannedReference
 from tests.tasks.dataset.making import (
     commit_shard,
     finish,
@@ -30,6 +34,7 @@ from tests.tasks.dataset.making import (
     pairs_of,
     plan,
     plan_something,
+    planned_style,
     read_shard,
     recorded,
     styles,
@@ -103,8 +108,6 @@ def test_what_was_taken_down_is_planned_by_nobody(made: Folder, photos: Path) ->
     (photos / "001.jpg").write_bytes(b"changed")
     more = styles("wave", "ink", "mosaic")
     said: list[str] = []
-    from tasks.dataset.chain import plan_wanted
-
     added = plan_wanted(made, wanted(photos, more), lambda: ShardSize(), said.append)
     assert added is not None
     assert names_of(pairs_of(made, added), more) == {
@@ -218,8 +221,6 @@ def test_an_order_leaves_out_what_was_taken_down(photos: Path, folder: Folder) -
 
 
 def test_a_piece_of_a_table_is_cut_around_forgotten_rows() -> None:
-    from tasks.corpus.base import Piece
-
     forgotten = Forgotten(frozenset(digest_name(f"a.parquet#{row}") for row in (3, 6, 7)))
     pieces = list(forgotten.keep_pieces([Piece("a.parquet", "v", 9, 0, 3, 7), Piece("b.jpg", "v", 9, 0)]))
     assert [piece.content_ids() for piece in pieces] == [
@@ -237,8 +238,6 @@ def test_a_report_does_not_choose_what_was_taken_down(dataset: Folder) -> None:
 
 def test_two_takedowns_at_once_both_hold(dataset: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second comes while the first has read a shard, and is done before the first writes it."""
-    from tasks.dataset import rewriting
-
     first = find_takedown(Ledger(dataset), ("000.jpg",), ())
     replace = rewriting._replace
 
@@ -253,6 +252,37 @@ def test_two_takedowns_at_once_both_hold(dataset: Folder, monkeypatch: pytest.Mo
     carry_out(dataset, first)
     assert {content for content, _, _ in recorded(dataset)} == {"002.jpg", "004.jpg", "005.jpg", "006.jpg"}
     assert verify(dataset).is_whole
+
+
+def test_without_a_name_there_must_be_something_to_finish(dataset: Folder) -> None:
+    with pytest.raises(RequestError, match="no takedown to finish"):
+        find_takedown(Ledger(dataset), (), ())
+
+
+def test_what_is_stored_for_a_style_is_known_by_its_keys() -> None:
+    plain = planned_style("wave")
+    method = MmistSettings.model_validate({"name": "mmist", "render_with": "adain"})
+    picture = PlannedReference(image="art/paintings.parquet#row=12&version=0123", weight=1.0, sha256="0" * 64)
+    sought = plain.model_copy(
+        update={"method": method, "representation": "key", "inversions": ("a", "b"), "references": (picture,)}
+    )
+    assert stored_names([plain]) == {f"adain/{plain.representation}.safetensors"}
+    names = stored_names([sought])
+    copies = {name for name in names if name.startswith("pictures/")}
+    assert len(copies) == 1
+    assert names - copies == {"mmist/key.safetensors", "mmist-pictures/a.safetensors", "mmist-pictures/b.safetensors"}
+
+
+def test_a_representation_that_another_style_shares_stays(dataset: Folder, photos: Path) -> None:
+    twin = planned_style("wave-again", strength=0.5).model_copy(update={"representation": BOTH[0].representation})
+    plan_something(dataset, wanted(photos, (twin,)))
+    finish(dataset)
+    name = f"representations/adain/{twin.representation}.safetensors"
+    dataset.publish(name, b"tensors")
+    take_down(dataset, names=("wave",))
+    assert list(dataset.list("representations")) == [name]
+    take_down(dataset, names=("wave-again",))
+    assert dataset.list("representations") == {}
 
 
 VERSION1 = Path(__file__).parent / "version1"
