@@ -67,7 +67,8 @@ def hosts(atelier: Atelier) -> Iterator[Hosts]:
             inside = ["ip", "netns", "exec", names[-1]]
             here = f"--node-ip-address={NETWORK}.{index + 2}"
             nodes.append(start_node(inside, f"--address={address}", here, "--num-cpus=1", env=environment))
-        wait_until_joined(address, nodes=3, env=environment)
+            # One after another: both take the names of their sockets from the same folder.
+            wait_until_joined(address, index + 2, environment)
         yield Hosts(names, address)
     finally:
         for node in nodes:
