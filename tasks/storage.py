@@ -24,9 +24,10 @@ from tasks.records import RequestError
 # A write counts as lost after this long, and a second more for each MiB: s3fs alone waits for ever on a
 # stalled upload.
 REQUEST_SECONDS = 120
-# s3fs tries what botocore has tried five times, and reading again whatever that was: its own five tries of 15 s each
-# would wait half an hour for a server that says nothing. With two it is five minutes, and half a minute of 503.
-S3_TRIES = 2
+# s3fs tries again what botocore has tried five times, and reading again whatever that was: with its own five tries of
+# 15 s each it waits half an hour for a server that says nothing. Fewer than four fail where one connection in five is
+# reset, which botocore does not try again.
+S3_TRIES = 4
 # S3 answers 409 while another conditional write to the same name is under way, and asks to try again.
 CONFLICT_TRIES = 6
 CONFLICT_SECONDS = 0.1

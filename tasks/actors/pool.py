@@ -48,7 +48,7 @@ class Pool:
         self._settings, self._share, self._check = settings, share, check
         self._journal_name, self._journal = open_journal()
         self.actors = [self._start(slot) for slot in range(share.actors)]
-        self.places: list[dict[str, Any]] = []
+        self.places: list[dict[str, Any]] = [{} for _ in self.actors]
         self._wait_until_ready()
 
     def close(self) -> None:
@@ -129,6 +129,16 @@ class Pool:
         """End an actor's process; Ray starts it again, on another node where its own is being drained."""
         ray.kill(self.actors[slot], no_restart=False)
 
+    def replace(self, slot: int, error: RayActorError) -> None:
+        """A new actor in the place of one that Ray gave up, as it does where a node goes while an actor starts there.
+
+        Raises RuntimeError where it was given up for what its constructor raised.
+        """
+        if error.actor_init_failed:
+            raise RuntimeError(f"An actor could not start: {error}") from error
+        ray.kill(self.actors[slot])
+        self.actors[slot] = self._start(slot)
+
     def find_killers(self, slot: int, order: ShardOrder, suspects: set[str]) -> dict[str, str]:
         """Contents that take a process down all alone, by the error class that says how.
 
@@ -197,12 +207,12 @@ class Pool:
                 break
             except RayTaskError as error:
                 raise find_cause(error) from error
-            except ActorUnavailableError as error:
+            except RayActorError as error:
                 if attempt == START_TRIES - 1:
                     raise RuntimeError(f"An actor's process dies whenever it starts: {error}") from error
                 time.sleep(START_PAUSE_SECONDS)
-            except RayActorError as error:
-                raise RuntimeError(f"An actor could not start: {error}") from error
+                for slot in range(len(self.actors)):
+                    self._is_up(slot)
             except GetTimeoutError as error:
                 raise RequestError(
                     f"No room for {len(calls)} actors within {START_SECONDS:g} s: ask for fewer under `resources`."
@@ -215,17 +225,23 @@ class Pool:
         end = time.monotonic() + RESTART_SECONDS
         patience = time.monotonic() + START_PAUSE_SECONDS * START_TRIES
         while True:
-            up = [slot for slot, actor in enumerate(self.actors) if self._is_up(slot, actor)]
+            up = [slot for slot in range(len(self.actors)) if self._is_up(slot)]
             if len(up) == len(self.actors) or (up and time.monotonic() > patience):
                 return up
             if time.monotonic() > end:
                 raise RuntimeError("An actor's process dies whenever it starts.")
             time.sleep(RESTART_POLL_SECONDS)
 
-    def _is_up(self, slot: int, actor: Any) -> bool:
+    def _is_up(self, slot: int) -> bool:
+        """Whether an actor answers; one that Ray gave up is replaced."""
         try:
-            self.places[slot] = ray.get(actor.describe.remote())
+            self.places[slot] = ray.get(self.actors[slot].describe.remote())
+        except RayTaskError as error:
+            raise find_cause(error) from error
         except ActorUnavailableError:
+            return False
+        except RayActorError as error:
+            self.replace(slot, error)
             return False
         return True
 

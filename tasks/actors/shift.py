@@ -55,6 +55,8 @@ class Crew(Protocol):
 
     def end(self, slot: int) -> None: ...
 
+    def replace(self, slot: int, error: RayActorError) -> None: ...
+
     def find_killers(self, slot: int, order: ShardOrder, suspects: set[str]) -> dict[str, str]: ...
 
 
@@ -259,7 +261,8 @@ class Shift:
         except RayTaskError as error:
             raise find_cause(error) from error
         except RayActorError as error:
-            raise RuntimeError(f"An actor could not start again: {error}") from error
+            self._crew.replace(slot, error)
+            self._wait_on(slot, error)
         else:
             self._down_since.pop(slot, None)
             self._hung.discard(slot)

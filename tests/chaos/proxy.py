@@ -14,6 +14,8 @@ THROTTLED = (
     b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 )
 SILENCE_SECONDS = 3600.0
+# How a connection ends: by either side, or with the proxy.
+ENDINGS = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError)
 
 
 @dataclass
@@ -77,7 +79,7 @@ class Proxy:
         self._loop.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        with contextlib.suppress(*ENDINGS):
             while await self._pass_on(reader, writer):
                 continue
         writer.close()
