@@ -25,6 +25,7 @@ from pydantic_core import ErrorDetails
 
 from tasks.actors.settings import ResourceSettings
 from tasks.corpus.settings import CorpusSettings
+from tasks.credentials import carries_secret, find_credential, is_credential
 from tasks.images.settings import ImageSettings
 from tasks.labelled.settings import TableSettings
 from tasks.methods.adain.settings import AdainSettings
@@ -40,6 +41,7 @@ MODES = {"optimize": "a network for each picture", "fast": "a decoder for each s
 OF_A_UNION = re.compile(r"(constrained-\w+|literal\[.*|int|float)$")  # how Pydantic calls members without a name
 LAYOUT = "\n\r\t"
 SHOWN = 80  # letters of what is wrong
+LEAVE_OUT = "jobs are written into plans, and storage finds its credentials in the environment by itself; leave it out"
 MAX_TEXT = 20_000  # letters of one value
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -170,6 +172,9 @@ def make_job(content: dict[str, Any], folder: Path) -> Job:
         job = Job.model_validate(_expand(content))
     except ValidationError as error:
         raise RequestError(_explain(error)) from error
+    held = find_credential(job.model_dump_json())
+    if held is not None:
+        raise RequestError(f"The job holds the secret that the environment has as {held}: {LEAVE_OUT}.")
     return job.resolve_paths(lambda path: _absolute(path, folder))
 
 
@@ -199,10 +204,14 @@ def _check_text(text: str) -> str:
         raise RequestError(
             f"The job holds a text of {len(text)} letters ({text[:SHOWN]!r}...): take {MAX_TEXT} at most."
         )
+    if carries_secret(text):
+        raise RequestError(f"The job holds a URI with credentials: {LEAVE_OUT}.")
     return text
 
 
 def _environment(match: re.Match[str]) -> str:
+    if is_credential(match[1]):
+        raise RequestError(f"The job names ${{{match[1]}}}, a credential by its name: {LEAVE_OUT}.")
     try:
         return os.environ[match[1]]
     except KeyError:

@@ -15,8 +15,9 @@ from tasks.dataset.verify import check
 from tasks.labelled.rows import ROWS
 from tasks.plan import Wanted
 from tasks.preflight import check_clip, check_output, prepare_styles, settle_format, settle_prompts
+from tasks.records import RequestError
 from tasks.shards import ShardSize
-from tasks.storage import Folder
+from tasks.storage import Folder, shorten_error, storage_errors
 
 
 def say(line: str) -> None:
@@ -39,10 +40,22 @@ def prepare_wanted(job: Job, keep: Folder | None = None) -> Wanted:
     return Wanted(corpus, job.images, job.seed, styles, job.store_uri, clip, judge)
 
 
+def _open_ledger(folder: Folder) -> Ledger:
+    """The plans of a dataset, if it has any: the first that a run asks of its storage. Raises RequestError."""
+    failures = tuple(kind for kind in storage_errors(folder.filesystem) if kind is not ValueError)
+    try:
+        return Ledger(folder)
+    except failures as error:
+        raise RequestError(
+            f"{folder.uri} cannot be read ({shorten_error(error)}): check its permissions, and the credentials and "
+            "endpoint in the environment."
+        ) from error
+
+
 def find_nothing_to_do(job: Job) -> RunSummary | None:
     """The summary of a run that has nothing to do; None where there is work. Raises RequestError at a wrong job."""
     started = time.monotonic()
-    ledger = Ledger(Folder(job.output))
+    ledger = _open_ledger(Folder(job.output))
     if not ledger.chain:
         check_output(job.output, job.images, job.seed)
     wanted = prepare_wanted(job, Folder(job.store_uri))

@@ -12,13 +12,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from typing import Any, BinaryIO
-from urllib.parse import parse_qsl, urlsplit
 
 import fsspec
 from fsspec.asyn import sync as run_on_loop
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+from tasks.credentials import carries_secret, hide_secrets
 from tasks.records import RequestError
 
 # A write counts as lost after this long, and a second more for each MiB: s3fs alone waits for ever on a
@@ -31,10 +31,6 @@ S3_TRIES = 4
 # S3 answers 409 while another conditional write to the same name is under way, and asks to try again.
 CONFLICT_TRIES = 6
 CONFLICT_SECONDS = 0.1
-# Query parameters that open a door to whoever reads them: signed URLs, tokens.
-SECRET_PARAMETERS = frozenset({"access_token", "sig", "signature", "token", "x-amz-signature", "x-goog-signature"})
-# What signed URLs of S3 and Google have beside their signatures.
-SIGNED = ("x-amz-", "x-goog-")
 
 _memory = threading.Lock()
 
@@ -46,11 +42,11 @@ def open_filesystem(uri: str) -> tuple[Any, str]:
     carries a password or a signature is refused, since URIs are written into plans. Raises RequestError.
     """
     try:
-        if any(_carries_secret(part) for part in uri.split("::")):
+        if carries_secret(uri):
             raise RequestError("A URI must not carry credentials: set them in the environment instead.")
         filesystem, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     except (ValueError, ImportError) as error:
-        raise RequestError(f"The storage of {uri!r} cannot be opened: {error}.") from error
+        raise RequestError(f"The storage of {uri!r} cannot be opened: {hide_secrets(str(error))}.") from error
     if is_s3(filesystem):
         filesystem.retries = S3_TRIES
     return filesystem, path.rstrip("/") or "/"
@@ -222,7 +218,7 @@ def _publish_on_s3(filesystem: Any, path: str, data: bytes | BinaryIO, create: b
         except FileExistsError:
             return False
         except BotoCoreError as error:
-            raise OSError(f"{type(error).__name__}: {error}") from error
+            raise OSError(f"{type(error).__name__}: {hide_secrets(str(error))}") from error
         except OSError as error:
             # Servers disagree on the body of a 412, so s3fs does not always see a FileExistsError in it.
             code = _s3_code(error)
@@ -260,20 +256,6 @@ def _s3_code(error: OSError) -> str:
     return str(response.get("Error", {}).get("Code", ""))
 
 
-def _carries_secret(uri: str) -> bool:
-    if "://" not in uri:
-        return False
-    parts = urlsplit(uri)
-    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    # github://owner:repository@revision is no password.
-    return bool(parts.password and parts.scheme != "github") or any(map(is_secret_parameter, names))
-
-
-def is_secret_parameter(name: str) -> bool:
-    """Whether a query parameter of this name opens a door to whoever reads it, or belongs to one that does."""
-    return name.lower() in SECRET_PARAMETERS or name.lower().startswith(SIGNED)
-
-
 def list_s3_pages(filesystem: Any, bucket: str, prefix: str) -> Iterator[list[dict[str, Any]]]:
     """Objects below a prefix in the order of their keys, a page at a time, as S3 tells of them."""
     token: dict[str, str] = {}
@@ -305,4 +287,4 @@ def is_temporary(name: str) -> bool:
 def shorten_error(error: Exception) -> str:
     """What an error says, in one line: a system's own words without its number, or else the kind of error."""
     text = getattr(error, "strerror", None) or str(error)
-    return (text.strip().splitlines() or [type(error).__name__])[0][:200]
+    return hide_secrets((text.strip().splitlines() or [type(error).__name__])[0])[:200]

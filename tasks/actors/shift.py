@@ -22,6 +22,7 @@ from tasks.actors.hope import Hope, ShardFailure
 from tasks.actors.journal import JournalEntry
 from tasks.actors.nodes import draining_nodes, is_alive
 from tasks.actors.orders import ShardOrder
+from tasks.credentials import hide_secrets
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.sink import AbandonedError
 
@@ -171,10 +172,11 @@ class Shift:
         """An exception is a bug or the infrastructure: try again, then give the shard up with its reason."""
         cost = self._costs[order.key]
         cost.errors += 1
+        reason = f"{type(error).__name__}: {hide_secrets(str(error))}"
         if cost.errors >= MAX_ERRORS or isinstance(error, AbandonedError):
-            self._give_up(order, f"{type(error).__name__}: {error}")
+            self._give_up(order, reason)
         else:
-            log.warning("shard %d-%d failed and is tried again: %s: %s", *order.key, type(error).__name__, error)
+            log.warning("shard %d-%d failed and is tried again: %s", *order.key, reason)
             pause = ERROR_PAUSE_SECONDS * 2 ** (cost.errors - 1)
             self._resting.append((time.monotonic() + pause, order.again()))
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
+# Control characters but for tabs and line ends, and those that turn the direction of writing round.
+STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def make_environment() -> Environment:
@@ -27,5 +31,7 @@ def render_page(environment: Environment, template: str, style: str, **values: A
     css = environment.get_template(style).render()
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii")
     page = environment.get_template(template).render(css=Markup(css), css_digest=digest, **values)
+    # Names come from corpora, and a page is looked at with `cat`, too.
+    page = STEERING.sub("\N{REPLACEMENT CHARACTER}", page)
     # A path that is not text (surrogates from the file system) must not keep the page from being written.
     return page.encode("utf-8", "replace").decode("utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -174,3 +175,13 @@ def test_a_wrong_key_is_refused_in_a_sentence(become: Callable[[Any], None], mon
     with pytest.raises(RequestError, match="credentials") as caught:
         plan_all()
     assert "not-the-secret" not in str(caught.value)
+
+
+def test_the_lifecycle_rule_of_the_operations_page_is_one(s3: str) -> None:
+    page = (Path(__file__).parents[2] / "infra" / "OPERATIONS.md").read_text()
+    (rule,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    bucket, client = s3.removeprefix("s3://"), boto3.client("s3")
+    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=json.loads(rule))
+    (kept,) = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert kept["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 2}
+    assert "Expiration" not in kept

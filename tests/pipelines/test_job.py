@@ -187,3 +187,18 @@ def test_the_schema_offers_every_key_with_words(capsys: pytest.CaptureFixture[st
     assert schema["additionalProperties"] is False
     kinds = schema["properties"]["corpus"]["anyOf"]
     assert {"type": "string"} in kinds
+
+
+def test_a_number_out_of_bounds_is_named_as_a_job_writes_it(tmp_path: Path) -> None:
+    for key, value in (("actors", 0), ("gpus_per_actor", -1), ("batch_megapixels", 0), ("cpus_per_actor", 10**400)):
+        said = refusal({**SHORTEST, "resources": {key: value}}, tmp_path)
+        assert said.startswith(f"The job is wrong at resources.{key}: Input should be "), said
+
+
+def test_control_characters_and_endless_texts_are_refused(tmp_path: Path) -> None:
+    assert "control character in 'a\\x00b'" in refusal({**SHORTEST, "corpus": "a\0b"}, tmp_path)
+    assert "control character" in refusal({**SHORTEST, "\x1b[2J": 1}, tmp_path)
+    assert "letters" in refusal({**SHORTEST, "corpus": "x" * 30_000}, tmp_path)
+    assert "no text" in refusal({**SHORTEST, 5: "x"}, tmp_path)  # type: ignore[dict-item]
+    lines = {"name": "a", "references": [{"text": "a boat\nat night"}]}
+    assert load_job(write(tmp_path, {**SHORTEST, "styles": [lines]})).seed == 0

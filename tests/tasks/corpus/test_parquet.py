@@ -176,3 +176,20 @@ def test_pieces_travel_as_plain_values() -> None:
 def _empty(folder: Path) -> Path:
     (folder / "empty").mkdir()
     return folder / "empty"
+
+
+def test_a_damaged_page_and_a_time_that_python_has_not_are_failed_entries(tmp_path: Path) -> None:
+    rows = {"image": [b"x" * 500] * 4, "when": pa.array([0, 1, 2, 2**62], pa.timestamp("us"))}
+    pq.write_table(pa.table(rows), tmp_path / "late.parquet", row_group_size=2)
+    late = open_corpus(CorpusSettings(uri=str(tmp_path / "late.parquet")))
+    entries = [entry for piece in late.pieces({}) for entry in late.read(piece)]
+    assert [entry.error and entry.error.reason for entry in entries] == [None, None, "corrupt", "corrupt"]
+
+    whole = tmp_path / "damaged.parquet"
+    pq.write_table(pa.table({"image": [bytes([i]) * 500 for i in range(4)]}), whole, compression="zstd")
+    data = bytearray(whole.read_bytes())
+    data[10:60] = bytes(50)
+    whole.write_bytes(data)
+    damaged = open_corpus(CorpusSettings(uri=str(whole)))
+    entries = [entry for piece in damaged.pieces({}) for entry in damaged.read(piece)]
+    assert [entry.error and entry.error.reason for entry in entries] == ["corrupt"] * 4
