@@ -18,7 +18,7 @@ import httpx
 from tests.pipelines.conftest import Atelier
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 180
+SECONDS = 400  # of waiting for whatever takes a few on an idle machine
 
 
 class Orchestra:

@@ -154,7 +154,7 @@ def orchestra(atelier: Atelier, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.mark.ray
 @pytest.mark.prefect
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_worker_makes_the_nightly_run_and_the_weekly_one_finds_it_whole(orchestra: Orchestra, tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 3)
     write_style_pictures(tmp_path / "art")
@@ -168,7 +168,7 @@ def test_a_worker_makes_the_nightly_run_and_the_weekly_one_finds_it_whole(orches
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.prefect
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_weekly_run_that_finds_damage_fails_and_a_webhook_is_told(
     orchestra: Orchestra, atelier: Atelier, tmp_path: Path, webhook: Webhook
 ) -> None:
@@ -189,7 +189,7 @@ def test_a_weekly_run_that_finds_damage_fails_and_a_webhook_is_told(
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.prefect
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1500)
 def test_a_run_that_was_killed_with_its_worker_is_called_crashed_and_told_of(
     orchestra: Orchestra, tmp_path: Path, webhook: Webhook
 ) -> None:
@@ -216,7 +216,7 @@ def test_a_run_that_was_killed_with_its_worker_is_called_crashed_and_told_of(
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.prefect
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1500)
 def test_a_run_that_is_paused_suspended_and_cancelled_lets_go_in_seconds_and_loses_nothing(
     orchestra: Orchestra, atelier: Atelier, tmp_path: Path
 ) -> None:
@@ -258,7 +258,7 @@ def test_a_run_that_is_paused_suspended_and_cancelled_lets_go_in_seconds_and_los
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.prefect
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_run_of_the_command_line_is_cancelled_by_way_of_the_server(
     orchestra: Orchestra, atelier: Atelier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,7 +279,7 @@ def test_a_run_of_the_command_line_is_cancelled_by_way_of_the_server(
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.prefect
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_jobs_are_served_on_a_schedule_until_sigterm(orchestra: Orchestra, atelier: Atelier, tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 3)
     write_style_pictures(tmp_path / "art")
