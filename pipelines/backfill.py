@@ -15,8 +15,10 @@ from pipelines.stylize import close_run, finish_open_plans, finish_plan, open_ac
 from pipelines.summary import RunSummary
 from tasks import steps
 from tasks.actors.on_demand import PoolOnDemand
+from tasks.dataset.cells import publish_draft
 from tasks.partitions import PartitionSettings
 from tasks.plan import Wanted
+from tasks.storage import Folder
 
 
 @dataclass
@@ -76,7 +78,8 @@ def _make_found(asked: Backfill, wanted: Wanted, actors: PoolOnDemand, summary: 
     for start in range(0, len(chosen), asked.at_once):
         some = [one.cell for one in chosen[start : start + asked.at_once]]
         seq += 1
-        plan = steps.plan_cells(asked.job.output, draft_some(asked.job, wanted, some, actors.share), wanted, seq)
+        # No Prefect task: it would look through every piece of the draft for results of others.
+        plan = publish_draft(Folder(asked.job.output), draft_some(asked.job, wanted, some, actors.share), wanted, seq)
         if plan is None:
             return False
         summary.unplanned -= len(some)

@@ -18,8 +18,8 @@ from tasks.actors.orders import make_order
 from tasks.actors.pool import Pool
 from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
-from tasks.dataset.cells import Cell, find_cells, publish_draft
-from tasks.dataset.chain import Draft, plan_retry, plan_wanted
+from tasks.dataset.cells import Cell, find_cells
+from tasks.dataset.chain import plan_retry, plan_wanted
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.forgotten import read_forgotten
 from tasks.dataset.ledger import Ledger
@@ -110,12 +110,6 @@ def find_what_is_left(output: str, wanted: Wanted, partitions: PartitionSettings
     """The number of the last plan, and what is wanted and not owned by partition and wave."""
     ledger = Ledger(Folder(output))
     return len(ledger.chain), find_cells(ledger, wanted, partitions.name, say)
-
-
-@task(cache_policy=NO_CACHE, task_run_name="plan cells")
-def plan_cells(output: str, made: Draft, wanted: Wanted, seq: int) -> Plan | None:
-    """Freeze some cells as plan `seq`; None where another driver took that place."""
-    return publish_draft(Folder(output), made, wanted, seq)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="plan a retry")

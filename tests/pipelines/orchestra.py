@@ -18,7 +18,13 @@ import httpx
 from tests.pipelines.conftest import Atelier
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 180
+SECONDS = 400  # of waiting for whatever takes a few on an idle machine
+
+
+def read_settings() -> dict[str, str]:
+    """The settings of infra/prefect.env."""
+    lines = (ROOT / "infra/prefect.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 class Orchestra:
