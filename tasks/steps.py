@@ -42,7 +42,7 @@ from tasks.preflight import (
 from tasks.records import RequestError
 from tasks.report.summary import render_summary
 from tasks.scores.settings import ScoreSettings
-from tasks.shards import ShardSize, by_shard
+from tasks.shards import ShardSize
 from tasks.storage import Folder
 from tasks.store import RepresentationStore
 from tasks.styles import PlannedStyle, check_unchanged
@@ -131,10 +131,12 @@ def stylize_wave(pool: Pool, output: str, plan: Plan, wave: str, corpus: CorpusS
     """Make and commit the open shards of one wave, with progress on stderr."""
     started = time.monotonic()
     ledger = Ledger(Folder(output))
-    shards = by_shard(ledger.pieces(plan))
-    open_shards = [s for s in ledger.open_shards(plan) if plan.groups[shards[s][0].group].wave == wave]
-    orders = [make_order(plan, shards[shard], corpus) for shard in open_shards]
-    with Progress(sum(order.pairs for order in orders)) as progress:
+    pieces = ledger.pieces(plan)
+    tally = pieces.tally()
+    groups = {s: plan.groups[tally.groups[s]] for s in ledger.open_shards(plan)}
+    waiting = {shard for shard, group in groups.items() if group.wave == wave}
+    orders = (make_order(plan, planned, corpus) for shard, planned in pieces.runs() if shard in waiting)
+    with Progress(sum(tally.contents[shard] * len(groups[shard].styles) for shard in waiting)) as progress:
         given_up = pool.stylize(orders, progress.add_shard, progress.show)
     seconds = time.monotonic() - started
     return WaveWork(progress.records, progress.failed, seconds, progress.stages, given_up)

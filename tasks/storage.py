@@ -7,7 +7,6 @@ import posixpath
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -242,18 +241,6 @@ def _carries_secret(uri: str) -> bool:
 def is_secret_parameter(name: str) -> bool:
     """Whether a query parameter of this name opens a door to whoever reads it, or belongs to one that does."""
     return name.lower() in SECRET_PARAMETERS or name.lower().startswith(SIGNED)
-
-
-def list_s3_pages(filesystem: Any, bucket: str, prefix: str) -> Iterator[list[dict[str, Any]]]:
-    """Objects below a prefix in the order of their keys, a page at a time, as S3 tells of them."""
-    token: dict[str, str] = {}
-    while True:
-        asked = {"Bucket": bucket, "Prefix": prefix, **token}
-        page = run_on_loop(filesystem.loop, filesystem._call_s3, "list_objects_v2", timeout=REQUEST_SECONDS, **asked)
-        yield page.get("Contents", [])
-        if not page.get("IsTruncated"):
-            return
-        token = {"ContinuationToken": page["NextContinuationToken"]}
 
 
 def is_s3(filesystem: Any) -> bool:

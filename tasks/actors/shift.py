@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 
 from tasks.actors.journal import JournalEntry
 from tasks.actors.orders import ShardOrder
+from tasks.actors.waiting import WaitingOrders
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.sink import AbandonedError
 
@@ -73,7 +74,7 @@ class Shift:
     def __init__(self, crew: Crew, orders: Iterable[ShardOrder], on_shard: OnShard) -> None:
         self.given_up: list[ShardFailure] = []
         self._crew, self._on_shard = crew, on_shard
-        self._waiting = deque(orders)
+        self._waiting = WaitingOrders(orders)
         self._out: dict[Call, tuple[int, ShardOrder]] = {}
         self._restarting: dict[Call, tuple[int, Any]] = {}
         self._down_since: dict[int, float] = {}
