@@ -80,7 +80,8 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", title="Atelier job")
 
     corpus: Annotated[CorpusSettings, BeforeValidator(_from_uri, json_schema_input_type=str | CorpusSettings)] = Field(
-        description="The content images: a path or URI of a folder or of Parquet files; or a file of prompts."
+        description="The content images: a path or URI of a folder, of Parquet files, of WebDataset tars or of a "
+        "dataset saved to disk; a manifest; or a file of prompts."
     )
     output: str = Field(min_length=1, description="Path or URI of the dataset.")
     store: str | None = Field(None, description="Path or URI of the representations; default: inside the output.")

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from tasks.corpus import open_corpus
 from tasks.corpus.base import Entry
 from tasks.images.decoding import read_picture
 from tasks.images.encoding import encode
 from tasks.images.settings import ImageSettings
 from tasks.plan import Plan
+from tasks.planned import PlannedPiece, PlannedPieces, hold_pieces
 from tasks.records import ImageError
-from tasks.shards import PlannedPiece, ShardSize
+from tasks.shards import ShardSize
 from tasks.styles import PlannedStyle
 
 SAMPLE = 16
@@ -89,12 +92,13 @@ def forecast(
     decode = sum(s.decode_seconds for s in sample) / max(1, len(sample))
     compress = sum(s.encode_seconds for s in sample) / max(1, len(sample))
     speed = {i: _seconds(style, device) for i, style in enumerate(plan.styles)}
-    pairs_by_style = _pairs_by_style(plan, planned)
+    held = hold_pieces(planned)
+    pairs_by_style = _pairs_by_style(plan, held)
     return Forecast(
         records=plan.pairs,
         contents=plan.contents,
         shards=plan.shards,
-        bytes_read=sum({p.piece.path: p.piece.bytes for p in planned}.values()),
+        bytes_read=_bytes_read(held),
         bytes_written=int(written * plan.pairs),
         megapixels=pixels * plan.pairs / 1e6,
         device=device,
@@ -141,12 +145,23 @@ def _measure(entry: Entry, images: ImageSettings) -> Measured | None:
     return Measured(height * width, written, decoded - started, time.perf_counter() - decoded)
 
 
-def _pairs_by_style(plan: Plan, planned: Sequence[PlannedPiece]) -> dict[int, int]:
+def _pairs_by_style(plan: Plan, planned: PlannedPieces) -> dict[int, int]:
     counts: dict[int, int] = {}
-    for one in planned:
-        for index in plan.groups[one.group].styles:
-            counts[index] = counts.get(index, 0) + one.piece.contents
+    for group, contents in planned.tally().by_group().items():
+        for index in plan.groups[group].styles:
+            counts[index] = counts.get(index, 0) + contents
     return counts
+
+
+def _bytes_read(planned: PlannedPieces) -> int:
+    """Bytes of every file, once for each group of styles: pieces of a table follow one another."""
+    total, last = 0, ""
+    for table in planned.batches():
+        paths = table["path"].to_numpy(zero_copy_only=False)
+        is_new = np.concatenate([[paths[0] != last], paths[1:] != paths[:-1]])
+        total += int(table["bytes"].to_numpy()[is_new].sum())
+        last = paths[-1]
+    return total
 
 
 def _expected_pixels(images: ImageSettings, size: tuple[int, int] | None) -> float:

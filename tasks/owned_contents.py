@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from threading import Lock
 
 import pyarrow as pa
@@ -28,16 +27,8 @@ INSERT INTO owned VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (path, version) DO UPDAT
 """
 FIND = "SELECT version, styles, bytes, modified FROM owned WHERE path = ? ORDER BY place"
 Row = tuple[str, str, int, int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class OwnedVersion:
-    """A version of a content, the styles that own it, and its file's size and time."""
-
-    version: str
-    styles: int
-    bytes: int
-    modified: int
+# A version of a content, the styles that own it, and its file's size and time.
+OwnedVersion = tuple[str, int, int, int]
 
 
 class OwnedContents:
@@ -81,19 +72,26 @@ class OwnedContents:
         """The versions of a content that are owned, the newest last."""
         if not self._place:
             return []
-        with self._lock:
-            if path not in self._remembered:
-                self._write()
-                if len(self._remembered) >= REMEMBERED:
-                    self._remembered.clear()
-                rows = self._base.execute(FIND, (path,)).fetchall()
-                self._remembered[path] = [OwnedVersion(v, self._masks[number], *rest) for v, number, *rest in rows]
-            return self._remembered[path]
+        found = self._remembered.get(path)
+        return self._look_up(path) if found is None else found
 
     def newest(self, path: str) -> Piece | None:
         """The newest version of a content, as a piece."""
         owned = self.find(path)
-        return Piece(path, owned[-1].version, owned[-1].bytes, owned[-1].modified) if owned else None
+        if not owned:
+            return None
+        version, _, size, modified = owned[-1]
+        return Piece(path, version, size, modified)
+
+    def _look_up(self, path: str) -> list[OwnedVersion]:
+        with self._lock:
+            self._write()
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            rows = self._base.execute(FIND, (path,)).fetchall()
+            found = [(version, self._masks[number], size, modified) for version, number, size, modified in rows]
+            self._remembered[path] = found
+            return found
 
     def _number(self, styles: int) -> int:
         """Masks are as long as there are styles, and few differ: the database holds their numbers."""

@@ -81,11 +81,17 @@ class Ownership:
         for one in to_planned(planned):
             self.add(one.piece, masks[one.group])
 
+    def is_new(self, piece: Piece) -> bool:
+        """Whether nothing of the piece's file is owned."""
+        return not (piece.path in self.spans if piece.rows else self.singles.find(piece.path))
+
     def missing(self, piece: Piece, mask: int, any_version: bool) -> list[Want]:
         """The parts of a piece, with their styles, that nobody owns yet."""
         if not piece.rows:
-            owned = self.singles.find(piece.path)
-            left = mask & ~_union(one.styles for one in owned if any_version or one.version == piece.version)
+            left = mask
+            for version, styles, *_ in self.singles.find(piece.path):
+                if any_version or version == piece.version:
+                    left &= ~styles
             return [Want(piece, left)] if left else []
         spans = self.spans.get(piece.path)
         return [Want(piece, mask)] if spans is None else _missing_rows(spans, piece, mask, any_version)
@@ -94,7 +100,7 @@ class Ownership:
         """Whether the piece's file is owned, but not in this version."""
         if not piece.rows:
             owned = self.singles.find(piece.path)
-            return bool(owned) and all(one.version != piece.version for one in owned)
+            return bool(owned) and all(version != piece.version for version, *_ in owned)
         spans = self.spans.get(piece.path)
         return spans is not None and piece.version not in spans.versions
 
@@ -130,12 +136,15 @@ def _missing_rows(spans: _Spans, piece: Piece, mask: int, any_version: bool) -> 
 def subtract(pieces: Iterable[Piece], mask: int, owned: Ownership, on_change: str) -> Iterator[Want]:
     """Wanted minus owned. Raises RequestError at a changed content where the corpus says `on_change: error`."""
     for piece in pieces:
-        if on_change == "error" and owned.changed(piece):
-            raise RequestError(
-                f"{piece.path} has changed since it was stylized: set `corpus: {{on_change: version}}` to stylize "
-                "the new version too, or `keep` to leave the old one."
-            )
-        yield from owned.missing(piece, mask, any_version=on_change == "keep")
+        if not owned.is_new(piece):
+            if on_change == "error" and owned.changed(piece):
+                raise RequestError(
+                    f"{piece.path} has changed since it was stylized: set `corpus: {{on_change: version}}` to stylize "
+                    "the new version too, or `keep` to leave the old one."
+                )
+            yield from owned.missing(piece, mask, any_version=on_change == "keep")
+        else:
+            yield Want(piece, mask)
 
 
 def span(piece: Piece) -> tuple[int, int]:

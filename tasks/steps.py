@@ -44,7 +44,7 @@ from tasks.progress import make_bar
 from tasks.records import RequestError
 from tasks.report.summary import render_summary
 from tasks.scores.settings import ScoreSettings
-from tasks.shards import ShardSize, by_shard
+from tasks.shards import ShardSize
 from tasks.storage import Folder
 from tasks.store import RepresentationStore
 from tasks.styles import PlannedStyle, check_unchanged
@@ -141,13 +141,15 @@ def stylize_wave(pool: Pool, output: str, plan: Plan, wave: str, corpus: CorpusS
     """Make and commit the open shards of one wave, with progress on stderr; stops early where that is hopeless."""
     started = time.monotonic()
     ledger = Ledger(Folder(output))
-    shards = by_shard(ledger.pieces(plan))
-    open_shards = [s for s in ledger.open_shards(plan) if plan.groups[shards[s][0].group].wave == wave]
-    orders = [make_order(plan, shards[shard], corpus) for shard in open_shards]
+    pieces = ledger.pieces(plan)
+    tally = pieces.tally()
+    groups = {s: plan.groups[tally.groups[s]] for s in ledger.open_shards(plan)}
+    waiting = {shard for shard, group in groups.items() if group.wave == wave}
+    orders = (make_order(plan, planned, corpus) for shard, planned in pieces.runs() if shard in waiting)
     stopped = ""
-    with Progress(sum(order.pairs for order in orders)) as progress:
+    with Progress(sum(tally.contents[shard] * len(groups[shard].styles) for shard in waiting)) as progress:
         try:
-            given_up = pool.stylize(orders, progress.add_shard, progress.show, max_failed)
+            given_up = pool.stylize(orders, progress.add_shard, progress.show, max_failed, len(waiting))
         except HopelessError as error:
             given_up, stopped = error.given_up, str(error)
     seconds = time.monotonic() - started

@@ -9,7 +9,6 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from typing import Any, BinaryIO
 
@@ -254,18 +253,6 @@ def _s3_code(error: OSError) -> str:
     """The error code of a store's answer, as s3fs keeps it in the cause."""
     response = getattr(error.__cause__, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
-
-
-def list_s3_pages(filesystem: Any, bucket: str, prefix: str) -> Iterator[list[dict[str, Any]]]:
-    """Objects below a prefix in the order of their keys, a page at a time, as S3 tells of them."""
-    token: dict[str, str] = {}
-    while True:
-        asked = {"Bucket": bucket, "Prefix": prefix, **token}
-        page = run_on_loop(filesystem.loop, filesystem._call_s3, "list_objects_v2", timeout=REQUEST_SECONDS, **asked)
-        yield page.get("Contents", [])
-        if not page.get("IsTruncated"):
-            return
-        token = {"ContinuationToken": page["NextContinuationToken"]}
 
 
 def is_s3(filesystem: Any) -> bool:

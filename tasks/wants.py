@@ -96,6 +96,6 @@ class Wants:
         chosen: list[Piece] = []
         skip = 0
         for table in (table for spool in spools for table in spool.tables()):
-            chosen += to_pieces(table.take(list(range(skip, len(table), step))))
+            chosen += to_pieces(table.take(pa.array(range(skip, len(table), step), pa.int64())))
             skip = (skip - len(table)) % step
         return chosen

@@ -93,14 +93,19 @@ class Pool:
         )
 
     def stylize(
-        self, orders: Iterable[ShardOrder], on_shard: OnShard, on_progress: OnProgress, max_failed: float = 1.0
+        self,
+        orders: Iterable[ShardOrder],
+        on_shard: OnShard,
+        on_progress: OnProgress,
+        max_failed: float = 1.0,
+        total: int | None = None,
     ) -> list[ShardFailure]:
         """Make and commit every shard; gives those that were given up.
 
         `on_progress` is called about once a second with the number of rows made in shards that are not done.
         Raises HopelessError where so many fail that there is no point in going on (see `hope.py`).
         """
-        shift, meters = Shift(self, orders, on_shard, max_failed), Meters("driver")
+        shift, meters = Shift(self, orders, on_shard, max_failed, total), Meters("driver")
         while shift.is_at_work():
             shift.step()
             meters.show_shards(shift.depths())

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import length_hint
 from typing import Any, Protocol
 
 import ray
@@ -22,6 +23,7 @@ from tasks.actors.hope import Hope, ShardFailure
 from tasks.actors.journal import JournalEntry
 from tasks.actors.nodes import draining_nodes, is_alive
 from tasks.actors.orders import ShardOrder
+from tasks.actors.waiting import WaitingOrders
 from tasks.credentials import hide_secrets
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.sink import AbandonedError
@@ -86,11 +88,20 @@ class _Death:
 class Shift:
     """One feeding of a crew with shards."""
 
-    def __init__(self, crew: Crew, orders: Iterable[ShardOrder], on_shard: OnShard, max_failed: float = 1.0) -> None:
+    def __init__(
+        self,
+        crew: Crew,
+        orders: Iterable[ShardOrder],
+        on_shard: OnShard,
+        max_failed: float = 1.0,
+        total: int | None = None,
+    ) -> None:
+        """`total` says how many orders there are where they are made as they are handed out."""
         self.given_up: list[ShardFailure] = []
         self._crew, self._on_shard = crew, on_shard
+        self._total, self._done = total or length_hint(orders), 0
         self._hope = Hope(max_failed)
-        self._waiting = deque(orders)
+        self._waiting = WaitingOrders(orders)
         self._resting: list[tuple[float, ShardOrder]] = []
         self._out: dict[Call, tuple[int, ShardOrder]] = {}
         self._busy_since: dict[int, float] = {}
@@ -124,7 +135,7 @@ class Shift:
     def depths(self) -> dict[str, int]:
         """Shards that wait, are out, and were given up."""
         return {
-            "shards_waiting": len(self._waiting),
+            "shards_waiting": max(0, self._total - self._done - len(self._out) - len(self.given_up)),
             "shards_out": len(self._out),
             "shards_given_up": len(self.given_up),
         }
@@ -165,6 +176,7 @@ class Shift:
         except RayError as error:
             self._settle_death(slot, order, getattr(error, "preempted", False))
         else:
+            self._done += 1
             self._hope.add(footer)  # type: ignore[arg-type]  # mypy takes a Call for several
             self._on_shard(footer)  # type: ignore[arg-type]
 

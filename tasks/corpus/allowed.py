@@ -65,8 +65,8 @@ class AllowList:
 
 def hide_secrets(uri: str) -> str:
     """A URI without user, password and signatures, and with control characters written out; other text as it is."""
-    plain = "".join(quote(c, errors="replace") if unicodedata.category(c) in ("Cc", "Cs") else c for c in uri)
-    if "://" not in plain:
+    plain = uri if uri.isprintable() else "".join(map(_written, uri))
+    if "://" not in plain or not ("@" in plain or "?" in plain):
         return plain
     try:
         parts = urlsplit(plain)
@@ -79,9 +79,14 @@ def hide_secrets(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
 
 
+def _written(character: str) -> str:
+    is_control = unicodedata.category(character) in ("Cc", "Cs")
+    return quote(character, errors="replace") if is_control else character
+
+
 def leads_out(path: str) -> bool:
     """Whether a path has a step up in it, written out or not."""
-    return ".." in unquote(path).replace("\\", "/").split("/")
+    return (".." in path or "%" in path) and ".." in unquote(path).replace("\\", "/").split("/")
 
 
 def describe_place(uri: str) -> str:

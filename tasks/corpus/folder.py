@@ -88,7 +88,7 @@ def stems_together(pictures: Iterable[FoundFile]) -> Iterator[list[FoundFile]]:
             yield run
             run = []
         if not run:
-            stem = posixpath.splitext(picture.path)[0]
+            stem = picture.path[: picture.path.rfind(".")]
             start = f"{stem[: -len(MARK)] if stem.lower().endswith(MARK) else stem}."
         run.append(picture)
     if run:

@@ -19,7 +19,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tasks.corpus.base import Known, Piece
 from tasks.records import RequestError
-from tasks.storage import is_s3, list_s3_pages, shorten_error, storage_errors
+from tasks.s3_listing import list_s3_pages
+from tasks.storage import is_s3, shorten_error, storage_errors
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -127,7 +128,8 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 def suffix(path: str) -> str:
     """Ending of a file's name in lower case, with its dot."""
-    return posixpath.splitext(path)[1].lower()
+    dot = path.rfind(".")
+    return path[dot:].lower() if dot > path.rfind("/") + 1 else ""
 
 
 def with_suffix(files: Iterable[FoundFile], suffixes: Collection[str]) -> list[FoundFile]:

@@ -29,6 +29,8 @@ DIGEST = "sha256"
 DIGITS = frozenset("0123456789abcdef")
 URI_LETTERS = 4096
 ROWS = 1024
+# With the size and the time of its file.
+Version = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -66,24 +68,21 @@ class ManifestCorpus:
 
     def scan(self, known: Known) -> Iterator[Piece]:
         """A piece for each row. Raises RequestError where there is none, or where none may be fetched."""
-        hashes, refused, piece = Hashes(), None, None
-        accepted = 0
+        hashes, piece = Hashes(), None
+        refused: ImageError | None = None
+        accepted = False
         try:
-            with ThreadPoolExecutor(READERS) as pool:
-                for some in batched(enumerate(self._all_rows()), ROWS):
-                    targets = [self._target(row.text, number) for number, row in some]
-                    pieces = pool.map(lambda one, target: self._piece(one, target, known), some, targets)
-                    for target, piece in zip(targets, pieces, strict=True):
-                        hashes.note(piece.path)
-                        accepted += target.error is None
-                        refused = refused or target
-                        yield piece
+            for target, piece in self._found(known):
+                hashes.note(piece.path)
+                accepted = accepted or target.error is None
+                refused = refused or target.error
+                yield piece
         except self._errors as error:
             raise self._refuse(error) from error
         if piece is None:
             raise RequestError(f"The manifest {self.uri} has no rows: write some, or name another file.")
         if not accepted:
-            raise self._none_allowed(refused)
+            raise self._none_allowed(next(iter(self._ids())), refused)
         without_doubles(self._ids, hashes)
 
     def pieces(self, known: Known) -> list[Piece]:
@@ -93,14 +92,16 @@ class ManifestCorpus:
     def read(self, piece: Piece) -> Iterator[Entry]:
         """The one entry of a piece."""
         columns: Mapping[str, Any] = {}
-        data = None
+        data, uri = None, piece.path
         try:
             row = self._row(piece)
+            target = self._target(row.text, piece.first_row)
             columns = row.columns
-            data, error = self._read(self._target(row.text, piece.first_row), row, piece)
+            uri = f"{self._folder}/{target.path}" if target.path is not None else target.content_id
+            data, error = self._read(target, row, piece)
         except ImageError as found:
             error = found
-        yield Entry(piece.path, self._content_uri(piece.path), piece.version, data, error, columns)
+        yield Entry(piece.path, uri, piece.version, data, error, columns)
 
     def _read(self, target: Target, row: Row, piece: Piece) -> tuple[bytes | None, ImageError | None]:
         if target.content_id != piece.path:
@@ -126,15 +127,22 @@ class ManifestCorpus:
             raise ImageError("missing", "the row is not there")
         return row
 
-    def _piece(self, numbered: tuple[int, Row], target: Target, known: Known) -> Piece:
-        number, row = numbered
-        if target.path is None:
-            return Piece(target.content_id, _row_version(target, row), 0, 0, number)
-        found = self._find(target.path)
+    def _found(self, known: Known) -> Iterator[tuple[Target, Piece]]:
+        """What each row points to, and its piece; files of the folder are looked at on threads."""
+        with ThreadPoolExecutor(READERS) as pool:
+            for some in batched(enumerate(self._all_rows()), ROWS):
+                targets = [self._target(row.text, number) for number, row in some]
+                own = [target for target in targets if target.path is not None]
+                files = pool.map(lambda target: self._own_version(target, known), own)
+                for (number, row), target in zip(some, targets, strict=True):
+                    version, size, modified = next(files) if target.path is not None else _row_version(target, row)
+                    yield target, Piece(target.content_id, version, size, modified, number)
+
+    def _own_version(self, target: Target, known: Known) -> Version:
+        found = self._find(target.path or "")
         if found is None:
-            return Piece(target.content_id, UNREADABLE, 0, 0, number)
-        version = self.root.version(found, known.get(target.content_id))
-        return Piece(target.content_id, version, found.bytes, found.modified, number)
+            return UNREADABLE, 0, 0
+        return self.root.version(found, known.get(target.content_id)), found.bytes, found.modified
 
     def _find(self, path: str) -> FoundFile | None:
         try:
@@ -168,9 +176,6 @@ class ManifestCorpus:
             return Target(content_id, error=ImageError("not_allowed", "the path leads out of the manifest's folder"))
         return Target(content_id, path=posixpath.normpath(path))
 
-    def _content_uri(self, content_id: str) -> str:
-        return content_id if "://" in content_id else f"{self._folder}/{content_id}"
-
     def _all_rows(self) -> Iterator[Row]:
         """Rows, with their columns only where one of them is a digest."""
         return self._rows.rows(0) if DIGEST in self.carried.names else map(Row, self._rows.texts())
@@ -196,13 +201,11 @@ class ManifestCorpus:
     def _open(self) -> Any:
         return self.root.filesystem.open(self.root.within(self._file), "rb")
 
-    def _none_allowed(self, refused: Target | None) -> RequestError:
-        assert refused is not None  # there are rows
-        assert refused.error is not None  # no row was accepted
-        where = f" ({describe_place(refused.content_id)})" if "://" in refused.content_id else ""
+    def _none_allowed(self, content_id: str, refused: ImageError | None) -> RequestError:
+        where = f" ({describe_place(content_id)})" if "://" in content_id else ""
         return RequestError(
-            f"The manifest {self.uri} has no picture that may be read; of the first, {refused.error}{where}: "
-            "correct it, or list the place in the corpus's `allow`."
+            f"The manifest {self.uri} has no picture that may be read; of the first, {refused}{where}: correct it, or "
+            "list the place in the corpus's `allow`."
         )
 
     def _refuse(self, error: Exception) -> RequestError:
@@ -210,8 +213,8 @@ class ManifestCorpus:
         return RequestError(f"The manifest {self.uri} cannot be read: {said}.")
 
 
-def _row_version(target: Target, row: Row) -> str:
+def _row_version(target: Target, row: Row) -> Version:
     digest = row.columns.get(DIGEST)
     if isinstance(digest, str) and len(digest) == 64 and set(digest.lower()) <= DIGITS:
-        return f"{SHA256}{digest[:32].lower()}"
-    return f"uri:{hashlib.sha256(target.content_id.encode(errors='replace')).hexdigest()[:32]}"
+        return f"{SHA256}{digest[:32].lower()}", 0, 0
+    return f"uri:{hashlib.sha256(target.content_id.encode(errors='replace')).hexdigest()[:32]}", 0, 0

@@ -7,6 +7,7 @@ memory, follows links and takes four times as long.
 from __future__ import annotations
 
 import unicodedata
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ BLOCK = 512
 # A name, or the pax records of a member; what is longer is no header that anyone wrote for a name.
 EXTRA_BYTES = 2**16
 END = bytes(BLOCK)
+ADLER_PRIME = 65521
 # Besides "0": what old writers wrote for it, and a contiguous file.
 REGULAR = frozenset([0, ord("7")])
 KINDS = {"1": "a link", "2": "a link", "3": "a device", "4": "a device", "6": "a pipe", "S": "a sparse file"}
@@ -103,8 +105,10 @@ def _read_extra(file: Any, place: int, size: int) -> bytes:
 
 def _check(block: bytes) -> str:
     """The kind of member that a header tells of. Raises TarError where it is no header."""
-    stated = _number(block[148:156])
-    if sum(block) - sum(block[148:156]) + 8 * 32 != stated:
+    # The sum of all bytes, with spaces in the place of the sum itself. Adler's checksum knows it modulo its prime (RFC
+    # 1950), in a fraction of the time that adding takes here.
+    total = (zlib.adler32(block) & 0xFFFF) - 1
+    if (total - sum(block[148:156]) + 8 * ord(" ") - _number(block[148:156])) % ADLER_PRIME:
         raise TarError("is no tar, or a damaged one: copy it anew")
     return "0" if block[156] in REGULAR else chr(block[156])
 

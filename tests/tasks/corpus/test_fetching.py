@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import ssl
+import subprocess
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -169,3 +172,31 @@ def test_stores_are_read_where_they_are_allowed(memory: fsspec.AbstractFileSyste
     assert reason(f"memory://photos/x::file://{tmp_path}/b.jpg", "memory://photos")[0] == "not_allowed"
     assert reason(f"simplecache::file://{tmp_path}/b.jpg", "memory://photos")[0] == "not_allowed"
     assert reason("nowhere://x/a", "nowhere://x")[0] == "bad_uri"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+def test_a_secure_server_is_believed_only_with_a_certificate_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "BACKOFF_SECONDS", 0.01)
+    words = [
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+    ]
+    paths = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    subprocess.run(["openssl", "req", *words, *paths], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with open_website(context) as site:
+        site.put("/a.jpg", b"picture")
+        place = site.uri.replace("127.0.0.1", "localhost")
+        word, said = reason(f"{place}/a.jpg", place, "127.0.0.0/8", "::1/128")
+        assert (word, "SSLCertVerificationError" in said) == ("unreachable", True)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        assert fetch(f"{place}/a.jpg", AllowList([place, "127.0.0.0/8", "::1/128"])) == b"picture"

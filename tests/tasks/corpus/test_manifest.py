@@ -113,6 +113,9 @@ def test_paths_never_lead_out_of_the_manifests_folder(tmp_path: Path) -> None:
     entries = read_rows(tmp_path / "in/list.txt")
     assert entries[0].data == picture(2)
     assert {entry.data for entry in entries[1:]} == {None}
+    write_txt(tmp_path / "in/list.txt", [{"image": f"{tmp_path}/in/a.png"}])
+    (inside,) = read_rows(tmp_path / "in/list.txt")
+    assert (inside.content_id, inside.content_uri, inside.data) == (*[f"{tmp_path}/in/a.png"] * 2, picture(2))
     assert set(reasons(entries[1:])) == {"not_allowed"}
 
 

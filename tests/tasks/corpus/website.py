@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,7 +35,7 @@ def send(handler: BaseHTTPRequestHandler, data: bytes, status: int = 200, **head
 
 
 @contextmanager
-def open_website() -> Iterator[Website]:
+def open_website(secure: ssl.SSLContext | None = None) -> Iterator[Website]:
     website = Website()
 
     class Handler(BaseHTTPRequestHandler):
@@ -49,8 +50,10 @@ def open_website() -> Iterator[Website]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if secure is not None:
+        server.socket = secure.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    website.uri = f"http://127.0.0.1:{server.server_port}"
+    website.uri = f"{'https' if secure else 'http'}://127.0.0.1:{server.server_port}"
     try:
         yield website
     finally:
