@@ -30,6 +30,7 @@ def status(
 
     Reads storage alone, so it can be asked on any machine. Exit code 3 while shards are open.
     """
+    from tasks.dataset.lease import read_lease
     from tasks.dataset.ledger import Ledger
     from tasks.dataset.status import read_progress
 
@@ -37,7 +38,8 @@ def status(
     ledger: Ledger | None = None
     while True:
         ledger = Ledger(folder, ledger)
-        plans = read_progress(ledger, datetime.now(UTC))
+        lease = read_lease(folder)
+        plans = read_progress(ledger, datetime.now(UTC), None if lease is None else not lease.is_over)
         is_open = any(one.status.open_shards for one in plans)
         if watch is None or not is_open:
             break
