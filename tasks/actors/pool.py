@@ -72,7 +72,7 @@ class Pool:
                     on_progress(done)
             for slot in left:
                 log.warning("a process died while it represented styles")
-                self._wait_until_restarted(slot)
+                self.wait_until_restarted(slot)
             if not left:
                 return computed
         names = ", ".join(sorted(style.name for slot in left for style in parts[slot])[:5])
@@ -150,7 +150,7 @@ class Pool:
             log.warning("the cluster gives actors GPUs, but torch finds none there: they compute on the CPU")
         return places
 
-    def _wait_until_restarted(self, slot: int) -> None:
+    def wait_until_restarted(self, slot: int) -> None:
         end = time.monotonic() + RESTART_SECONDS
         while True:
             try:

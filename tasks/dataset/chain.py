@@ -16,7 +16,7 @@ from tasks.corpus.masks import find_no_masks
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.identity import DatasetIdentity, check_style_names, freeze_identity
-from tasks.dataset.ledger import Ledger, tombstone
+from tasks.dataset.ledger import Ledger, tombstone, wanted_digests
 from tasks.dataset.sink import abandon_shard, new_token
 from tasks.labelled.wording import Say
 from tasks.ownership import Want, part, subtract
@@ -169,8 +169,8 @@ def _failed_by_plan(ledger: Ledger) -> dict[int, dict[str, set[str]]]:
     """Standing failures by the plan that made them, oldest first: content id and style digests."""
     plans: dict[int, dict[str, set[str]]] = {}
     for table in ledger.failures():
-        columns = (table[name].to_pylist() for name in ("plan", "content_id", "style_digest"))
-        for seq, content_id, digest in zip(*columns, strict=True):
+        columns = (table[name].to_pylist() for name in ("plan", "content_id"))
+        for seq, content_id, digest in zip(*columns, wanted_digests(table).to_pylist(), strict=True):
             plans.setdefault(seq, defaultdict(set))[content_id].add(digest)
     return plans
 
