@@ -12,6 +12,7 @@ import typer
 
 from pipelines.matrix_command import matrix
 from pipelines.models_command import models_app
+from pipelines.synthesize_command import synthesize
 from pipelines.train_command import train_app
 from tasks.records import RequestError
 
@@ -164,6 +165,7 @@ def report(root: Root, as_json: Json = False) -> None:
 
 
 app.command()(matrix)
+app.command()(synthesize)
 app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
 

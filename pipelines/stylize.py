@@ -7,7 +7,7 @@ import time
 from prefect import flow
 
 from pipelines.job import Job
-from pipelines.plan import say
+from pipelines.plan import refuse_draw, say
 from pipelines.summary import RunSummary
 from tasks import steps
 from tasks.actors.on_demand import PoolOnDemand
@@ -23,6 +23,7 @@ def stylize(job: Job) -> RunSummary:
 
     Raises RequestError before an actor starts where the job cannot be done.
     """
+    refuse_draw(job)
     started = time.monotonic()
     summary = RunSummary(output=job.output, max_failed=job.max_failed)
     wanted = steps.preflight(

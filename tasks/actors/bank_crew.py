@@ -9,10 +9,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from tasks.actors.banking import BankOrder
 from tasks.actors.pool import MAX_REPRESENT_ATTEMPTS, OnProgress, Pool
 from tasks.actors.shift import IN_FLIGHT, find_cause
-from tasks.banks.sources import BankPart
+from tasks.banks.sources import BankOrder, BankPart
 
 log = logging.getLogger(__name__)
 

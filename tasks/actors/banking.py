@@ -6,8 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 
 import torch
 
@@ -15,7 +14,7 @@ from tasks.actors.representing import STYLE_BYTES
 from tasks.banks.kept import bank_name, read_parts, source_name
 from tasks.banks.names import name_style, place_picture
 from tasks.banks.packed import BankRow, check_size, identify, join, make_table, table_key, write_table
-from tasks.banks.sources import BankPart
+from tasks.banks.sources import BankOrder, BankPart
 from tasks.corpus import open_corpus
 from tasks.corpus.base import Entry
 from tasks.images.decoding import decode
@@ -30,19 +29,9 @@ from tasks.styles import PlannedReference, PlannedStyle, freeze_style
 # S3 takes 5 GB in one part, and only one part keeps the create-only promise.
 MOST_BYTES = 4 * 10**9
 LICENCES = ("license", "licence", "rights", "copyright")
-AT_ONCE = 64
+AT_ONCE, DECODED = 64, 8
 
 Decoded = tuple[Entry, Pixels | ImageError]
-
-
-@dataclass(frozen=True)
-class BankOrder:
-    """A bank to pack, of parts or of styles whose representations are there. `source` is its listing's key."""
-
-    method: str
-    source: str
-    parts: tuple[str, ...] = ()
-    styles: tuple[PlannedStyle, ...] = ()
 
 
 def represent_part(store: Folder, method: Method, part: BankPart, threads: int) -> int:
@@ -59,6 +48,8 @@ def represent_part(store: Folder, method: Method, part: BankPart, threads: int) 
         entries = (entry for piece in part.pieces for entry in corpus.read(piece))
         for batch in _batches(pool, entries):
             rows += _represent(method, part, batch, column)
+    if len(rows) != part.styles:
+        raise RuntimeError(f"{part.name} has {len(rows)} rows for {part.styles} pictures.")
     store.publish(part.name, write_table(make_table(rows)))
     return sum(row.reason is None for row in rows)
 
@@ -67,7 +58,7 @@ def _batches(pool: ThreadPoolExecutor, entries: Iterator[Entry]) -> Iterator[lis
     """Decoded pictures, as many together as `STYLE_BYTES` hold."""
     batch: list[Decoded] = []
     held = 0
-    for few in iter(partial(_take, entries), []):
+    for few in iter(lambda: list(islice(entries, DECODED)), []):
         for entry, outcome in zip(few, pool.map(_decode, few), strict=True):
             batch.append((entry, outcome))
             held += 0 if isinstance(outcome, ImageError) else 4 * outcome.nbytes
@@ -76,10 +67,6 @@ def _batches(pool: ThreadPoolExecutor, entries: Iterator[Entry]) -> Iterator[lis
                 batch, held = [], 0
     if batch:
         yield batch
-
-
-def _take(entries: Iterator[Entry]) -> list[Entry]:
-    return [entry for entry, _ in zip(entries, range(8), strict=False)]
 
 
 def _decode(entry: Entry) -> Pixels | ImageError:

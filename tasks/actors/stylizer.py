@@ -10,12 +10,12 @@ import pyarrow as pa
 import ray
 import torch
 
-from tasks.actors.banking import BankOrder, pack, represent_part
+from tasks.actors.banking import pack, represent_part
 from tasks.actors.journal import JournalEntry
 from tasks.actors.loaded import Loaded
 from tasks.actors.orders import ActorSettings, ShardOrder
 from tasks.actors.shard import Note, rehearse_shard, stylize_shard
-from tasks.banks.sources import BankPart
+from tasks.banks.sources import BankOrder, BankPart
 from tasks.dataset.footer import ShardFooter
 from tasks.methods.bars import listening
 from tasks.styles import PlannedStyle

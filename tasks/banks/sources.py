@@ -20,7 +20,7 @@ from tasks.corpus.settings import CorpusSettings
 from tasks.methods.settings import MethodSettings
 from tasks.records import RequestError
 from tasks.storage import Folder
-from tasks.styles import weights_digest
+from tasks.styles import PlannedStyle, weights_digest
 
 # A part is what a death loses, and one object in the store: at 30 ms a picture, half a minute.
 PART_STYLES = 1024
@@ -58,6 +58,16 @@ class BankPart:
     def name(self) -> str:
         """Name of its object in the store."""
         return f"banks/{self.method.name}/parts/{self.key}.arrow"
+
+
+@dataclass(frozen=True)
+class BankOrder:
+    """A bank to pack, of parts or of styles whose representations are there. `source` is its listing's key."""
+
+    method: str
+    source: str
+    parts: tuple[str, ...] = ()
+    styles: tuple[PlannedStyle, ...] = ()
 
 
 @dataclass(frozen=True)
