@@ -130,12 +130,10 @@ def _box(placement: Placement, form: str) -> Callable[[Any], Any]:
     """Of one box, or of lists of them: four numbers."""
 
     def change(value: Any) -> Any:
-        if value is None:
-            return None
+        if value is None or all(number is None for number in value):  # no box, or none of them
+            return value
         if any(isinstance(item, Sequence) for item in value):
             return [change(item) for item in value]
-        if not len(value):
-            return value
         if len(value) != 4 or any(number is None for number in value):
             raise ImageError("bad_box", f"a box has {len(value)} numbers, or none where one should be, and not four")
         return _move_box([float(number) for number in value], placement, form)
