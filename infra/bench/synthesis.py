@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from tasks.store import RepresentationStore
 
 SPLIT = SplitSettings(parts=(("train", 8.0), ("test", 2.0)))
 BATCH = 8
+WAYS = ("a style each, together", "one style", "a style and a strength each, together", "a style each, one by one")
 DRAWS = 5000
 
 
@@ -63,10 +64,10 @@ def make_bank(folder: Path, styles: int, settings: AdainSettings, method: Method
 
 
 def represent(source: BankSource, store: RepresentationStore, settings: AdainSettings, method: Method) -> str:
-    started = time.perf_counter()
+    started = time.process_time()
     made = sum(represent_part(store.folder, method, part, 2) for part in source.parts)
-    seconds = time.perf_counter() - started
-    tell(f"represented {made} pictures", 1000 * seconds / max(1, made), "ms a picture")
+    seconds = time.process_time() - started
+    tell(f"represented {made} pictures", 1000 * seconds / max(1, made), "ms of a core for a picture")
     started = time.perf_counter()
     key = pack(store, BankOrder(settings.name, source.key, tuple(part.name for part in source.parts)))
     tell("packed", time.perf_counter() - started, "s")
@@ -90,9 +91,10 @@ def measure_bank(store: Folder, key: str) -> Bank:
     bank = open_bank(store, "adain", key)
     tell(f"opened with {len(bank)} styles, its key checked", time.perf_counter() - started, "s")
     started = time.perf_counter()
-    for row in range(0, len(bank), max(1, len(bank) // 2000)):
+    rows = range(0, len(bank), max(1, len(bank) // 2000))
+    for row in rows:
         bank.representation(row)
-    tell("a representation out of the map", 1e6 * (time.perf_counter() - started) / 2000, "us")
+    tell("a representation out of the map", 1e6 * (time.perf_counter() - started) / len(rows), "us")
     return bank
 
 
@@ -122,32 +124,31 @@ def measure_large(bank: Bank, styles: int, folder: Path) -> None:
 
 
 def measure_rendering(method: Method, bank: Bank, contents: int, side: int) -> None:
-    """Contents encoded once in batches; a style each, one style a batch, and a style each one by one."""
-    images = torch.rand(contents, 3, side, side)
+    """The same contents in each way by turns, batch by batch; seconds are of the processor, whoever else is at work."""
+    images_NCHW = torch.rand(contents, 3, side, side)
     urn = Urn(bank.identities, None, 0)
-    rows = [urn.draw(f"{number}.jpg", None, 0) for number in range(contents)]
-    ways = {"a style each, together": rows, "one style a batch": [rows[0]] * contents}
-    for _ in range(2):  # the first warms up
-        for name, chosen in ways.items():
-            tell(f"{name}, batches of {BATCH}", contents / render(method, bank, images, chosen, BATCH), "images/s")
-        tell("a style each, one by one", contents / render(method, bank, images, rows, 1), "images/s")
-        jitter = contents / render(method, bank, images, rows, BATCH, strengths=True)
-        tell(f"a style and a strength each, batches of {BATCH}", jitter, "images/s")
+    seconds: dict[str, float] = dict.fromkeys(WAYS, 0.0)
+    render(method, bank, images_NCHW[:BATCH], [0] * BATCH)  # warms up
+    for start in range(0, contents, BATCH):
+        images = images_NCHW[start : start + BATCH]
+        rows = [urn.draw(f"{start + place}.jpg", None, 0) for place in range(BATCH)]
+        jitter = [0.5 + 0.06 * place for place in range(BATCH)]
+        seconds[WAYS[0]] += render(method, bank, images, rows)
+        seconds[WAYS[1]] += render(method, bank, images, rows[:1] * BATCH)
+        seconds[WAYS[2]] += render(method, bank, images, rows, jitter)
+        seconds[WAYS[3]] += sum(render(method, bank, images[p : p + 1], [row]) for p, row in enumerate(rows))
+    for way in WAYS:
+        tell(f"{side}x{side}, {way}", 1000 * seconds[way] / contents, "ms of a core for a picture")
 
 
 def render(
-    method: Method, bank: Bank, images_NCHW: torch.Tensor, rows: list[int], batch: int, strengths: bool = False
+    method: Method, bank: Bank, images_NCHW: torch.Tensor, rows: list[int], strengths: Sequence[float] = ()
 ) -> float:
-    started = time.perf_counter()
-    for start in range(0, len(images_NCHW), batch):
-        chosen = rows[start : start + batch]
-        content = method.encode(images_NCHW[start : start + batch])
-        reps = [bank.representation(row) for row in chosen]
-        pairs = Pairs(range(len(chosen)), range(len(chosen)), [0] * len(chosen))
-        if strengths:
-            pairs = replace(pairs, strengths=[0.5 + 0.05 * place for place in range(len(chosen))])
-        method.render(content, reps, pairs)
-    return time.perf_counter() - started
+    started = time.process_time()
+    content = method.encode(images_NCHW)
+    reps = [bank.representation(row) for row in rows]
+    method.render(content, reps, Pairs(range(len(rows)), range(len(rows)), [0] * len(rows), (), strengths))
+    return time.process_time() - started
 
 
 def tell(what: str, figure: float, unit: str) -> None:

@@ -115,17 +115,32 @@ def table_key(table: pa.Table) -> str:
     return bank_key(zip(*columns, strict=True))
 
 
+@dataclass(frozen=True)
+class _Column:
+    """One tensor of all styles."""
+
+    name: str
+    kind: torch.dtype
+    data: pa.Array
+    shapes: pa.Array
+
+
 class Bank:
     """A bank's table, usually mapped from a file: what is not asked for is not read."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
         self.identities: list[str] = table["identity"].to_pylist()
-        self._kinds = {
-            one.name.removeprefix(TENSOR): getattr(torch, one.metadata[KIND].decode())
+        self._tensors = [
+            _Column(
+                one.name.removeprefix(TENSOR),
+                getattr(torch, one.metadata[KIND].decode()),
+                _whole(table[one.name]),
+                _whole(table[SHAPE + one.name.removeprefix(TENSOR)]),
+            )
             for one in table.schema
             if one.name.startswith(TENSOR)
-        }
+        ]
 
     def __len__(self) -> int:
         return len(self.identities)
@@ -145,16 +160,21 @@ class Bank:
     def representation(self, row: int) -> Representation:
         """A style's tensors, copied out of the file."""
         tensors = {}
-        for name, kind in self._kinds.items():
-            data = self.table[TENSOR + name][row].as_buffer()
+        for column in self._tensors:
+            data = column.data[row].as_buffer()
             if data is not None:
-                shape = self.table[SHAPE + name][row].as_py()
-                tensors[name] = torch.frombuffer(bytearray(data), dtype=kind).reshape(shape)
+                shape = column.shapes[row].as_py()
+                tensors[column.name] = torch.frombuffer(bytearray(data), dtype=column.kind).reshape(shape)
         return Representation(tensors)
 
     def _text(self, column: str, row: int) -> str | None:
         value: str | None = self.table[column][row].as_py()
         return value
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; one that is one already is not copied."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def map_table(path: str) -> pa.Table:
