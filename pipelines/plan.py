@@ -40,7 +40,7 @@ def prepare_wanted(job: Job, keep: Folder | None = None) -> Wanted:
     if job.draw is not None:
         check_draw(job.draw, corpus, job.images, job.method)
         store = Folder(job.store_uri)
-        bank = want_bank(job.styles, job.method, store, job.output, say)
+        bank = want_bank(job.styles, job.method, store, job.output, say, keep=keep is not None)
         draws = forecast_draws(job.draw, bank, store)
         return Wanted(corpus, job.images, job.seed, draws, job.store_uri, clip, judge)
     styles = prepare_styles(job.styles, job.method, job.output, keep, say, corpus.uri)

@@ -49,16 +49,19 @@ class WantedBank:
         return BankOrder(self.method.name, self.source, tuple(part.name for part in self.parts), self.styles)
 
 
-def want_bank(styles: StyleSource, method: MethodSettings, store: Folder, output: str, say: Say) -> WantedBank:
+def want_bank(
+    styles: StyleSource, method: MethodSettings, store: Folder, output: str, say: Say, keep: bool = True
+) -> WantedBank:
     """The bank of a job: a folder or Parquet files by their URI, or a list or labelled table of styles.
 
+    With `keep` the store gets the listing, and copies of pictures from labelled tables.
     Raises RequestError where there are none, or they cannot be of one bank.
     """
     method.weight_digests()
     if isinstance(styles, str):
-        source = list_source(styles, method, store)
+        source = list_source(styles, method, store, keep)
         return WantedBank(method, source.key, source.root, source.parts)
-    planned = prepare_styles(styles, method, output, store, say)
+    planned = prepare_styles(styles, method, output, store if keep else None, say)
     for style in planned:
         if style.is_composite:
             raise RequestError(f"Style {style.name!r} has regions, and styles of a bank have none: leave them out.")

@@ -84,9 +84,10 @@ class BankSource:
         return sum(part.styles for part in self.parts)
 
 
-def list_source(uri: str, method: MethodSettings, store: Folder) -> BankSource:
+def list_source(uri: str, method: MethodSettings, store: Folder, keep: bool = True) -> BankSource:
     """List a folder, or Parquet files, of pictures; what was listed before keeps its version without being read.
 
+    With `keep` the listing is put into the store, for the next time.
     Raises RequestError where there are none, or two would have one name.
     """
     corpus = open_corpus(CorpusSettings(uri=uri))
@@ -96,7 +97,7 @@ def list_source(uri: str, method: MethodSettings, store: Folder) -> BankSource:
     known = _read_listing(store, uri)
     pieces = list(corpus.pieces({piece.path: piece for piece in known}))
     _check(uri, pieces)
-    if pieces != known:
+    if keep and pieces != known:
         _write_listing(store, uri, pieces)
     weights = weights_digest(method)
     what = [method.name, method.version, method.represent_settings(), weights]

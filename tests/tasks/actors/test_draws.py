@@ -31,7 +31,7 @@ from tasks.draws.choosing import Urn
 from tasks.draws.settings import DrawSettings
 from tasks.images.settings import ImageSettings
 from tasks.methods.adain.settings import AdainSettings
-from tasks.methods.style_kernel.settings import StyleKernelSettings
+from tasks.methods.clipstyler.settings import FastSettings
 from tasks.plan import Plan, Wanted
 from tasks.preflight import settle_format
 from tasks.records import RequestError
@@ -92,6 +92,7 @@ class Synthesis:
         settings, store = DrawSettings.model_validate(draw), self.loaded.store.folder
         check_draw(settings, self.corpus, self.images, METHOD)
         wanted = want_bank(bank, METHOD, store, self.output.uri, lambda _: None)
+        assert wanted == want_bank(bank, METHOD, store, self.output.uri, lambda _: None, keep=False)
         key = find_bank(store, METHOD.name, wanted.source) or make_bank(self.loaded, wanted)
         draws = make_draws(settings, wanted, key, 0, store, self.output)
         assert [one.digest for one in draws] == [one.digest for one in forecast_draws(settings, wanted, store)]
@@ -379,8 +380,8 @@ def test_a_draw_that_cannot_be_is_told(synthesis: Synthesis, art: Path, draw: di
 
 
 def test_a_method_of_one_strength_is_told(synthesis: Synthesis) -> None:
-    with pytest.raises(RequestError, match="'style_kernel' has one strength for all pairs"):
-        check_draw(DrawSettings(strength=(0.5, 1)), synthesis.corpus, IMAGES, StyleKernelSettings())
+    with pytest.raises(RequestError, match="'clipstyler' has one strength for all pairs"):
+        check_draw(DrawSettings(strength=(0.5, 1)), synthesis.corpus, IMAGES, FastSettings(mode="fast"))
 
 
 def test_a_bank_of_listed_styles_and_of_table_rows(tmp_path: Path, photos: Path, art: Path) -> None:
