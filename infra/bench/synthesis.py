@@ -19,6 +19,7 @@ from tasks.actors.banking import pack, represent_part
 from tasks.banks.kept import bank_name, open_bank
 from tasks.banks.packed import Bank, table_key, write_table
 from tasks.banks.sources import BankOrder, BankSource, list_source
+from tasks.banks.tensors import BankTensors
 from tasks.draws.choosing import Urn
 from tasks.draws.settings import SplitSettings
 from tasks.methods.adain.settings import AdainSettings
@@ -91,9 +92,9 @@ def measure_bank(store: Folder, key: str) -> Bank:
     bank = open_bank(store, "adain", key)
     tell(f"opened with {len(bank)} styles, its key checked", time.perf_counter() - started, "s")
     started = time.perf_counter()
-    rows = range(0, len(bank), max(1, len(bank) // 2000))
+    rows, tensors = range(0, len(bank), max(1, len(bank) // 2000)), BankTensors(bank.table)
     for row in rows:
-        bank.representation(row)
+        tensors.representation(row)
     tell("a representation out of the map", 1e6 * (time.perf_counter() - started) / len(rows), "us")
     return bank
 
@@ -126,27 +127,27 @@ def measure_large(bank: Bank, styles: int, folder: Path) -> None:
 def measure_rendering(method: Method, bank: Bank, contents: int, side: int) -> None:
     """The same contents in each way by turns, batch by batch; seconds are of the processor, whoever else is at work."""
     images_NCHW = torch.rand(contents, 3, side, side)
-    urn = Urn(bank.identities, None, 0)
+    urn, tensors = Urn(bank.identities, None, 0), BankTensors(bank.table)
     seconds: dict[str, float] = dict.fromkeys(WAYS, 0.0)
-    render(method, bank, images_NCHW[:BATCH], [0] * BATCH)  # warms up
+    render(method, tensors, images_NCHW[:BATCH], [0] * BATCH)  # warms up
     for start in range(0, contents, BATCH):
         images = images_NCHW[start : start + BATCH]
         rows = [urn.draw(f"{start + place}.jpg", None, 0) for place in range(BATCH)]
         jitter = [0.5 + 0.06 * place for place in range(BATCH)]
-        seconds[WAYS[0]] += render(method, bank, images, rows)
-        seconds[WAYS[1]] += render(method, bank, images, rows[:1] * BATCH)
-        seconds[WAYS[2]] += render(method, bank, images, rows, jitter)
-        seconds[WAYS[3]] += sum(render(method, bank, images[p : p + 1], [row]) for p, row in enumerate(rows))
+        seconds[WAYS[0]] += render(method, tensors, images, rows)
+        seconds[WAYS[1]] += render(method, tensors, images, rows[:1] * BATCH)
+        seconds[WAYS[2]] += render(method, tensors, images, rows, jitter)
+        seconds[WAYS[3]] += sum(render(method, tensors, images[p : p + 1], [row]) for p, row in enumerate(rows))
     for way in WAYS:
         tell(f"{side}x{side}, {way}", 1000 * seconds[way] / contents, "ms of a core for a picture")
 
 
 def render(
-    method: Method, bank: Bank, images_NCHW: torch.Tensor, rows: list[int], strengths: Sequence[float] = ()
+    method: Method, tensors: BankTensors, images_NCHW: torch.Tensor, rows: list[int], strengths: Sequence[float] = ()
 ) -> float:
     started = time.process_time()
     content = method.encode(images_NCHW)
-    reps = [bank.representation(row) for row in rows]
+    reps = [tensors.representation(row) for row in rows]
     method.render(content, reps, Pairs(range(len(rows)), range(len(rows)), [0] * len(rows), (), strengths))
     return time.process_time() - started
 

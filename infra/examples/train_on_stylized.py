@@ -11,7 +11,7 @@ import argparse
 import random
 from collections.abc import Iterator
 from io import BytesIO
-from itertools import pairwise
+from itertools import count, islice, pairwise
 from typing import Any
 
 import fsspec
@@ -28,27 +28,36 @@ MIXED_GROUPS = 4  # row groups whose records are shuffled together: their pictur
 class StylizedRecords(IterableDataset):  # type: ignore[type-arg]
     """Pictures 3HW in [0, 1] with their class numbers, in another order each epoch; workers share the row groups out.
 
-    `part` takes the records of one part of the bank, whose styles no other part has. Set `epoch` before each pass.
+    `part` takes the records of one part of the bank, whose styles no other part has. With `epochs` None it goes on for
+    ever, so that workers and what they opened live as long as the training.
     """
 
-    def __init__(self, root: str, label: str, classes: list[str], part: str | None, side: int, seed: int = 0) -> None:
+    def __init__(
+        self, root: str, label: str, classes: list[str], part: str | None, side: int, epochs: int | None = 1
+    ) -> None:
         self.root, self.label, self.classes, self.part = root, label, classes, part
-        self.side, self.seed, self.epoch = side, seed, 0
+        self.side, self.epochs = side, epochs
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         # Opened here, in the worker: clients of object stores do not survive a fork, and are not pickled.
         filesystem, folder = fsspec.core.url_to_fs(self.root)
-        order = random.Random(f"{self.seed} {self.epoch}")
-        groups = [
-            (path, group) for path in shards(filesystem, folder) for group in range(count_groups(filesystem, path))
-        ]
-        order.shuffle(groups)
+        groups = [group for path in shards(filesystem, folder) for group in find_groups(filesystem, path, self.part)]
         worker = get_worker_info()
-        mine = groups if worker is None else groups[worker.id :: worker.num_workers]
-        for start in range(0, len(mine), MIXED_GROUPS):
-            rows = [
-                row for path, group in mine[start : start + MIXED_GROUPS] for row in self.read(filesystem, path, group)
-            ]
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for epoch in count() if self.epochs is None else range(self.epochs):
+            order = random.Random(epoch)  # the same in every worker
+            order.shuffle(groups)
+            yield from self.pass_over(filesystem, groups[first::step], order)
+            if not groups:
+                return
+
+    def pass_over(
+        self, filesystem: Any, groups: list[tuple[str, int]], order: random.Random
+    ) -> Iterator[tuple[Tensor, int]]:
+        """The records of some row groups, those of a few groups shuffled together."""
+        for start in range(0, len(groups), MIXED_GROUPS):
+            few = groups[start : start + MIXED_GROUPS]
+            rows = [row for path, group in few for row in self.read(filesystem, path, group)]
             order.shuffle(rows)
             for row in rows:
                 yield self.decode(row["image"]["bytes"]), self.classes.index(row[self.label])
@@ -69,9 +78,15 @@ def shards(filesystem: Any, folder: str) -> list[str]:
     return sorted(path for path in filesystem.find(f"{folder}/data") if path.endswith(".parquet"))
 
 
-def count_groups(filesystem: Any, path: str) -> int:
+def find_groups(filesystem: Any, path: str, part: str | None) -> list[tuple[str, int]]:
+    """The row groups of a file that hold records of a part."""
     with filesystem.open(path, cache_type="none") as file:
-        return int(pq.read_metadata(file).num_row_groups)
+        table = pq.ParquetFile(file)
+        return [
+            (path, group)
+            for group in range(table.num_row_groups)
+            if part is None or part in table.read_row_group(group, columns=["bank_part"])["bank_part"].to_pylist()
+        ]
 
 
 def find_classes(root: str, label: str) -> list[str]:
@@ -97,23 +112,18 @@ def train(
     records: StylizedRecords, steps: int, batch: int = 32, workers: int = 2, device: str = "cpu"
 ) -> tuple[nn.Module, list[float]]:
     """The network after so many steps, and the loss of each."""
-    torch.manual_seed(records.seed)
+    torch.manual_seed(0)
     network = make_network(len(records.classes)).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     losses: list[float] = []
-    while len(losses) < steps:
-        before = len(losses)
-        for images_NCHW, classes_N in open_loader(records, batch, workers):
-            loss = nn.functional.cross_entropy(network(images_NCHW.to(device)), classes_N.to(device))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-            if len(losses) == steps:
-                break
-        if len(losses) == before:
-            raise SystemExit(f"No record of part {records.part!r} below {records.root}/data.")
-        records.epoch += 1
+    for images_NCHW, classes_N in islice(open_loader(records, batch, workers), steps):
+        loss = nn.functional.cross_entropy(network(images_NCHW.to(device)), classes_N.to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    if not losses:
+        raise SystemExit(f"No record of part {records.part!r} below {records.root}/data.")
     return network, losses
 
 
@@ -147,10 +157,10 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
     classes = find_classes(given.root, given.label)
-    records = StylizedRecords(given.root, given.label, classes, given.part, given.side)
+    records = StylizedRecords(given.root, given.label, classes, given.part, given.side, epochs=None)
     network, losses = train(records, given.steps, given.batch, given.workers, given.device)
     tenth = max(1, len(losses) // 10)
-    print(f"{len(classes)} classes, {len(losses)} steps, {records.epoch} epochs")
+    print(f"{len(classes)} classes, {len(losses)} steps")
     print(f"loss {sum(losses[:tenth]) / tenth:.3f} at first, {sum(losses[-tenth:]) / tenth:.3f} at last")
     if given.test_part:
         unseen = StylizedRecords(given.root, given.label, classes, given.test_part, given.side)

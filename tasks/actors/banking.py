@@ -13,8 +13,9 @@ import torch
 from tasks.actors.representing import STYLE_BYTES
 from tasks.banks.kept import bank_name, read_parts, source_name
 from tasks.banks.names import name_style, place_picture
-from tasks.banks.packed import BankRow, check_size, identify, join, make_table, table_key, write_table
+from tasks.banks.packed import check_size, identify, join, table_key, write_table
 from tasks.banks.sources import BankOrder, BankPart
+from tasks.banks.tensors import BankRow, make_table
 from tasks.corpus import open_corpus
 from tasks.corpus.base import Entry
 from tasks.images.decoding import decode

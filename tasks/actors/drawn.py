@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasks.actors.contents import ShardContent
 from tasks.banks.packed import Bank
+from tasks.banks.tensors import BankTensors
 from tasks.draws.choosing import Urn, draw_strength, find_part
 from tasks.draws.settings import PlannedDraw
 from tasks.methods.base import Representation
@@ -41,6 +42,7 @@ class OpenDraw:
         assert planned.draw is not None
         self.planned, self.bank, self.urn, self.classes = planned, bank, urn, classes
         self.draw: PlannedDraw = planned.draw
+        self.tensors = BankTensors(bank.table)
         self._targets: OrderedDict[str, StyleTargets | None] = OrderedDict()
 
     def choose(self, content: ShardContent) -> Drawn:
@@ -54,7 +56,7 @@ class OpenDraw:
 
     def representation(self, drawn: Drawn) -> Representation:
         """The drawn style's representation."""
-        return self.bank.representation(drawn.row)
+        return self.tensors.representation(drawn.row)
 
     def targets(self, drawn: Drawn, prepare: Callable[[PlannedStyle], Sequence[StyleTargets]]) -> StyleTargets | None:
         """What the pair's picture is scored against; some are kept."""

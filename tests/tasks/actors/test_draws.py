@@ -20,6 +20,7 @@ from tasks.actors.loaded import Loaded
 from tasks.actors.orders import make_order
 from tasks.actors.shard import stylize_shard
 from tasks.banks.kept import find_bank, manifest_name, open_bank
+from tasks.banks.tensors import BankTensors
 from tasks.corpus.settings import CorpusSettings
 from tasks.datacard import write_card
 from tasks.dataset.chain import plan_retry, plan_wanted
@@ -128,10 +129,10 @@ def test_a_style_of_a_bank_is_what_it_would_be_alone(tmp_path: Path, art: Path) 
     assert len(bank) == 12
     assert [name for name, _ in bank.left_out] == ["broken", "twin"]
     assert bank.left_out[1][1] == "the same picture as a03"
-    by_name = {}
+    by_name, tensors = {}, BankTensors(bank.table)
     for row in range(len(bank)):
         style = bank.style(row, METHOD, wanted.parts[0].weights, wanted.root)
-        by_name[style.name] = style, bank.representation(row)
+        by_name[style.name] = style, tensors.representation(row)
     for name, (style, representation) in by_name.items():
         alone = plan_style(
             StyleSettings(name=name, references=(ReferenceSettings(image=str(art / f"{name}.png")),)), METHOD
