@@ -39,7 +39,7 @@ def synthesize(job: Job) -> RunSummary:
     with PoolOnDemand(job.resources, job.output, job.store_uri, job.scores.clip) as actors:
         key = make_bank(actors, bank, summary)
         tried = finish_open_plans(job, actors, summary)
-        draws = make_draws(job.draw, bank, key, job.seed, Folder(job.store_uri), output)
+        draws = make_draws(job.draw, bank, key, job.seed, Folder(job.store_uri), output, say)
         wanted = Wanted(corpus, job.images, job.seed, draws, job.store_uri, job.scores.clip, job.scores.judge)
         steps.make_plan(job.output, wanted, actors, job.shard_images, say)
         finish_open_plans(job, actors, summary, tried)

@@ -95,9 +95,15 @@ def check_draw(draw: DrawSettings, corpus: CorpusSettings, images: ImageSettings
 
 
 def make_draws(
-    draw: DrawSettings, wanted: WantedBank, key: str, seed: int, store: Folder, output: Folder
+    draw: DrawSettings,
+    wanted: WantedBank,
+    key: str,
+    seed: int,
+    store: Folder,
+    output: Folder,
+    say: Say = lambda _: None,
 ) -> tuple[PlannedStyle, ...]:
-    """The draws of a bank that is there, which the dataset keeps a manifest of.
+    """The draws of a bank that is there, which the dataset keeps a manifest of; `say` is told of what is left out.
 
     Raises RequestError where a part of the bank has fewer styles than each content draws.
     """
@@ -108,6 +114,9 @@ def make_draws(
             raise RequestError(
                 f"{where} has {len(members)} styles, and each content draws {draw.styles}: lower `styles`, or add some."
             )
+    if bank.left_out:
+        count, (name, reason) = len(bank.left_out), bank.left_out[0]
+        say(f"The bank has {len(bank)} styles; {count} pictures are left out, such as {name} ({reason}).")
     keep_manifest(output, key, bank)
     return _plan(draw, wanted, key, len(bank))
 

@@ -13,8 +13,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from tasks.corpus.settings import CorpusSettings
+from tasks.images.settings import ImageSettings
 from tests.pipelines.conftest import S3, Atelier
 from tests.tasks.actors.making import encoded, photograph
+from tests.tasks.actors.synthesis import Synthesis
 
 SIDE = 48
 
@@ -27,6 +30,13 @@ def write_shapes(folder: Path, split: str, count: int) -> None:
             picture = photograph(SIDE, SIDE, number)
             picture.paste(Image.new("RGB", (box[2] - box[0], box[3] - box[1]), "white"), box[:2])
             (folder / split / label / f"{number:02d}.jpg").write_bytes(encoded(picture, quality=95))
+
+
+def write_bank(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for number in range(20):
+        photograph(40, 40, 300 + number).save(folder / f"{number:02d}.png")
+    return folder
 
 
 def write_job(folder: Path, bucket: str, **draw: object) -> Path:
@@ -54,10 +64,7 @@ def job(s3_server: S3, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_shapes(folder / "shapes", "train", 12)
     write_shapes(folder / "shapes", "test", 4)
     s3_server.put(folder / "shapes", "shapes")
-    (folder / "art").mkdir()
-    for number in range(20):
-        photograph(40, 40, 300 + number).save(folder / "art" / f"{number:02d}.png")
-    s3_server.put(folder / "art", "bank")
+    s3_server.put(write_bank(folder / "art"), "bank")
     return write_job(folder, s3_server.bucket)
 
 
@@ -85,19 +92,21 @@ def test_a_corpus_is_drawn_on_object_storage(atelier: Atelier, s3_server: S3, jo
     assert (again.code, again.data["made"], again.data["represented"]) == (0, 0, 0), again.stderr
 
 
-@pytest.mark.ray
-@pytest.mark.prefect
-@pytest.mark.timeout(900)
-def test_the_example_trains_on_object_storage(atelier: Atelier, s3_server: S3, job: Path) -> None:
-    assert atelier("synthesize", job).code == 0
-    root = f"s3://{s3_server.bucket}/drawn"
-    words = [root, "--part", "train", "--test-part", "test", "--steps", "40", "--batch", "12", "--side", "32"]
+@pytest.mark.timeout(600)
+def test_the_example_trains_on_object_storage(s3: str, tmp_path: Path) -> None:
+    write_shapes(tmp_path / "shapes", "train", 12)
+    write_shapes(tmp_path / "shapes", "test", 6)
+    art = write_bank(tmp_path / "art")
+    corpus = CorpusSettings(uri=str(tmp_path / "shapes"), labels="folder")  # type: ignore[arg-type]
+    synthesis = Synthesis(f"{s3}/drawn", corpus, ImageSettings(size=SIDE))
+    rows = synthesis.make(str(art), strength=[0.5, 1.0], split={"parts": {"train": 3, "test": 1}})
+    assert len(rows) == 36
+    words = [f"{s3}/drawn", "--part", "train", "--test-part", "test", "--steps", "60", "--batch", "12", "--side", "32"]
     trained = subprocess.run(
         [sys.executable, "-m", "infra.examples.train_on_stylized", *words, "--workers", "1"],
-        env=atelier.environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=500,
     )
     assert trained.returncode == 0, trained.stderr
     first, last = (float(part.split()[0]) for part in trained.stdout.split("loss ")[1].split(" at first, "))

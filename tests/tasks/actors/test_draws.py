@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,37 +14,30 @@ import pytest
 import torch
 from PIL import Image
 
-from tasks.actors.banking import pack, represent_part
-from tasks.actors.loaded import Loaded
-from tasks.actors.orders import make_order
-from tasks.actors.shard import stylize_shard
+from tasks.actors.banking import represent_part
 from tasks.banks.kept import find_bank, manifest_name, open_bank
 from tasks.banks.tensors import BankTensors
 from tasks.corpus.settings import CorpusSettings
 from tasks.datacard import write_card
-from tasks.dataset.chain import plan_retry, plan_wanted
+from tasks.dataset.chain import plan_retry
 from tasks.dataset.footer import KEY
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import verify
-from tasks.drawing import WantedBank, check_draw, forecast_draws, make_draws, want_bank
+from tasks.drawing import WantedBank, check_draw, want_bank
 from tasks.draws.choosing import Urn
 from tasks.draws.settings import DrawSettings
 from tasks.images.settings import ImageSettings
-from tasks.methods.adain.settings import AdainSettings
 from tasks.methods.clipstyler.settings import FastSettings
-from tasks.plan import Plan, Wanted
-from tasks.preflight import settle_format
 from tasks.records import RequestError
-from tasks.shards import ShardSize, by_shard
+from tasks.shards import ShardSize
 from tasks.storage import Folder
 from tasks.style_settings import ReferenceSettings, StyleSettings
 from tasks.styles import PlannedStyle, plan_style
 from tests.tasks.actors.making import IMAGES, encoded, load, photograph, stylize, write_photographs
 from tests.tasks.actors.making import make_order as make_plain_order
+from tests.tasks.actors.synthesis import METHOD, Row, Synthesis, make_bank
 
-METHOD = AdainSettings()
 SPLIT = {"parts": {"train": 3, "test": 2}}
-Row = dict[str, Any]
 
 
 def write_art(folder: Path, count: int = 12) -> Path:
@@ -70,51 +62,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def art(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_art(tmp_path_factory.mktemp("bank") / "art")
-
-
-def make_bank(loaded: Loaded, wanted: WantedBank) -> str:
-    """What actors do."""
-    for style in wanted.styles:
-        loaded.represent([style])
-    for part in wanted.parts:
-        represent_part(loaded.store.folder, loaded.open(part.method), part, 2)
-    return pack(loaded.store, wanted.order)
-
-
-class Synthesis:
-    """A dataset of drawn styles, made in this process."""
-
-    def __init__(self, output: Path, corpus: CorpusSettings, images: ImageSettings = IMAGES) -> None:
-        self.output, self.images = Folder(str(output)), images
-        self.loaded = load(output)
-        self.corpus = settle_format(corpus)
-
-    def plan(self, bank: Any, **draw: Any) -> Plan | None:
-        settings, store = DrawSettings.model_validate(draw), self.loaded.store.folder
-        check_draw(settings, self.corpus, self.images, METHOD)
-        wanted = want_bank(bank, METHOD, store, self.output.uri, lambda _: None)
-        assert wanted == want_bank(bank, METHOD, store, self.output.uri, lambda _: None, keep=False)
-        key = find_bank(store, METHOD.name, wanted.source) or make_bank(self.loaded, wanted)
-        draws = make_draws(settings, wanted, key, 0, store, self.output)
-        assert [one.digest for one in draws] == [one.digest for one in forecast_draws(settings, wanted, store)]
-        what = Wanted(self.corpus, self.images, 0, draws, store.uri, "none")
-        return plan_wanted(self.output, what, lambda: ShardSize(images=5))
-
-    def finish(self, excluded: frozenset[str] = frozenset()) -> None:
-        ledger = Ledger(self.output)
-        for plan in ledger.open_plans():
-            for planned in by_shard(ledger.pieces(plan)).values():
-                order = replace(make_order(plan, planned, plan.corpus), excluded=excluded)
-                stylize_shard(self.loaded, order, lambda *_: None)
-
-    def make(self, bank: Any, **draw: Any) -> list[Row]:
-        self.plan(bank, **draw)
-        self.finish()
-        return self.rows()
-
-    def rows(self, place: str = "data") -> list[Row]:
-        names = sorted(self.output.list(place))
-        return [row for name in names for row in pq.read_table(BytesIO(self.output.read(name))).to_pylist()]
 
 
 @pytest.fixture
