@@ -19,6 +19,7 @@ from pipelines.matrix_command import matrix
 from pipelines.models_command import models_app
 from pipelines.serve_command import serve
 from pipelines.status_command import status
+from pipelines.synthesize_command import synthesize
 from pipelines.takedown_commands import forget, gc
 from pipelines.train_command import train_app
 
@@ -169,6 +170,7 @@ app.command()(gc)
 app.command()(matrix)
 app.command()(backfill)
 app.command()(serve)
+app.command()(synthesize)
 app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
 

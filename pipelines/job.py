@@ -26,6 +26,7 @@ from pydantic_core import ErrorDetails
 from tasks.actors.settings import ResourceSettings
 from tasks.corpus.settings import CorpusSettings
 from tasks.credentials import carries_secret, find_credential, is_credential
+from tasks.draws.settings import DrawSettings
 from tasks.images.settings import ImageSettings
 from tasks.labelled.settings import TableSettings
 from tasks.methods.adain.settings import AdainSettings
@@ -92,6 +93,9 @@ class Job(BaseModel):
     ] = Field(
         description="Styles, or a folder of pictures, each a style named by its file, or a table of labelled pictures "
         "(WikiArt), each class a style. A list may hold tables, too, and paths between two of its styles."
+    )
+    draw: DrawSettings | None = Field(
+        None, description="With it the styles are a bank, from which each content draws some (`atelier synthesize`)."
     )
     images: ImageSettings = Field(default_factory=ImageSettings, description="Size and codec of the pictures.")
     scores: ScoreSettings = Field(default_factory=ScoreSettings, description="CLIP scores in each record.")

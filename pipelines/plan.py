@@ -12,6 +12,7 @@ from tasks.dataset.chain import draft_wanted
 from tasks.dataset.identity import DatasetIdentity, check_identity
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import check
+from tasks.drawing import check_draw, forecast_draws, want_bank
 from tasks.labelled.rows import ROWS
 from tasks.plan import Wanted
 from tasks.preflight import check_clip, check_output, prepare_styles, settle_format, settle_prompts
@@ -36,8 +37,20 @@ def prepare_wanted(job: Job, keep: Folder | None = None) -> Wanted:
     check_clip(judge)
     corpus = settle_prompts(settle_format(job.corpus, job.styles), job.styles, job.method, job.images)
     ROWS.copies.look_in(Folder(job.store_uri))
+    if job.draw is not None:
+        check_draw(job.draw, corpus, job.images, job.method)
+        store = Folder(job.store_uri)
+        bank = want_bank(job.styles, job.method, store, job.output, say, keep=keep is not None)
+        draws = forecast_draws(job.draw, bank, store)
+        return Wanted(corpus, job.images, job.seed, draws, job.store_uri, clip, judge)
     styles = prepare_styles(job.styles, job.method, job.output, keep, say, corpus.uri)
     return Wanted(corpus, job.images, job.seed, styles, job.store_uri, clip, judge)
+
+
+def refuse_draw(job: Job) -> None:
+    """Raise RequestError where a job is for `atelier synthesize`: a run would make every content in every style."""
+    if job.draw is not None:
+        raise RequestError("The job has a `draw`: run it with `atelier synthesize`, or leave `draw` out.")
 
 
 def _open_ledger(folder: Folder) -> Ledger:
@@ -55,6 +68,7 @@ def _open_ledger(folder: Folder) -> Ledger:
 def find_nothing_to_do(job: Job) -> RunSummary | None:
     """The summary of a run that has nothing to do; None where there is work. Raises RequestError at a wrong job."""
     started = time.monotonic()
+    refuse_draw(job)
     ledger = _open_ledger(Folder(job.output))
     if not ledger.chain:
         check_output(job.output, job.images, job.seed)

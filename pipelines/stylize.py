@@ -9,7 +9,7 @@ from prefect import flow
 
 from pipelines.control import RunControl, control_run, end_cancelled
 from pipelines.job import Job
-from pipelines.plan import say
+from pipelines.plan import refuse_draw, say
 from pipelines.summary import RunSummary
 from tasks import steps
 from tasks.actors.hope import HopelessError
@@ -32,6 +32,7 @@ def stylize(job: Job, take_over: bool = False) -> RunSummary:
 
 def run_job(job: Job, take_over: bool = False) -> RunSummary:
     """What `stylize` does, in whatever flow run it is called."""
+    refuse_draw(job)
     started = time.monotonic()
     summary = RunSummary(output=job.output, max_failed=job.max_failed)
     wanted = prepare(job)

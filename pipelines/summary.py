@@ -29,6 +29,7 @@ class RunSummary:
     stages: Counter[str] = field(default_factory=Counter)
     report: str | None = None
     stopped: str = ""
+    card: str | None = None
     max_failed: float = 0.01
 
     def count(self, verification: Verification) -> None:
@@ -68,7 +69,8 @@ class RunSummary:
             lines.append(f"{self.open_shards} shards are open: run the job again")
         elif self.exit_code == 1:
             lines.append(f"More than {self.max_failed:.1%} failed: see failures/ and the report")
-        return "\n".join([*lines, *([f"Report: {self.report}"] if self.report else [])])
+        lines += [f"Report: {self.report}"] if self.report else []
+        return "\n".join([*lines, *([f"Card: {self.card}"] if self.card else [])])
 
     def to_json(self) -> dict[str, Any]:
         """The summary as plain values."""

@@ -7,6 +7,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from tasks.corpus import open_corpus
+from tasks.corpus.base import Corpus
+from tasks.corpus.folder import FolderCorpus
+from tasks.corpus.labels import check_labels
 from tasks.corpus.masks import check_masks
 from tasks.corpus.prompts import PromptCorpus
 from tasks.corpus.settings import CorpusSettings
@@ -62,7 +65,8 @@ def check_pictures(styles: Sequence[PlannedStyle], store: RepresentationStore) -
 def missing_styles(styles: Sequence[PlannedStyle], store: RepresentationStore) -> list[PlannedStyle]:
     """Styles without a representation, one for each key."""
     held = {name: store.keys(name) for name in {style.method.name for style in styles}}
-    missing = {s.representation: s for s in styles if s.representation not in held[s.method.name]}
+    plain = [style for style in styles if style.draw is None]  # a draw's are in its bank
+    missing = {s.representation: s for s in plain if s.representation not in held[s.method.name]}
     return list(missing.values())
 
 
@@ -91,7 +95,19 @@ def settle_format(corpus: CorpusSettings, styles: StyleSource | Sequence[Planned
             continue
         if style.regions is not None and style.regions.reads_masks:
             check_masks(style.name, style.regions, opened)
+    if corpus.labels is not None:
+        _check_labels(corpus, opened)
     return corpus.model_copy(update={"format": opened.format})
+
+
+def _check_labels(corpus: CorpusSettings, opened: Corpus) -> None:
+    labels = corpus.labels
+    assert labels is not None
+    if labels.label == "folder" and opened.format != FolderCorpus.format:
+        raise RequestError(
+            f"The corpus {corpus.uri} is {opened.format}, whose labels are columns: leave `label: folder` out."
+        )
+    check_labels(labels, opened.carried, corpus.uri)
 
 
 def settle_prompts(

@@ -73,6 +73,12 @@ REGION_FIELDS = [
     pa.field("mask_version", pa.string()),  # of the mask that the content brought
 ]
 SCORES = tuple(field.name for field in SCORE_FIELDS if field.name != "clip_model")
+# Of pairs whose style was drawn: digest of the draw that the pair is of, and the part of the bank it drew from.
+DRAW_FIELDS = [pa.field("draw", pa.string()), pa.field("bank_part", pa.string())]
+# Where a point of the upright source lies in the picture: x * scale_x + offset_x, in pixels; none of prompts.
+PLACEMENT_FIELDS = [
+    pa.field("placement", pa.struct([(name, pa.float64()) for name in ("scale_x", "scale_y", "offset_x", "offset_y")]))
+]
 ERROR_FIELDS = [
     pa.field("error_class", pa.string(), nullable=False),
     pa.field("error_message", pa.string(), nullable=False),
@@ -100,6 +106,8 @@ OWN_NAMES = frozenset(
     + SETTING_FIELDS
     + SCORE_FIELDS
     + REGION_FIELDS
+    + DRAW_FIELDS
+    + PLACEMENT_FIELDS
     + ERROR_FIELDS
     + RUN_FIELDS
 )
@@ -119,14 +127,14 @@ def carried_name(column: str, taken: Collection[str] = OWN_NAMES) -> str:
 
 def record_schema(carried: pa.Schema) -> pa.Schema:
     """Schema of `data/*.parquet`: a stylized picture, what made it, and the corpus's own columns."""
-    own = SETTING_FIELDS + SCORE_FIELDS + REGION_FIELDS + RUN_FIELDS
+    own = SETTING_FIELDS + SCORE_FIELDS + REGION_FIELDS + DRAW_FIELDS + PLACEMENT_FIELDS + RUN_FIELDS
     fields = IDENTITY_FIELDS + PICTURE_FIELDS + _renamed(carried) + own
     return _with_features(pa.schema(fields), carried)
 
 
 def failure_schema(carried: pa.Schema) -> pa.Schema:
     """Schema of `failures/*.parquet`: the reason stands in the place of the picture and its scores."""
-    fields = IDENTITY_FIELDS + _renamed(carried) + SETTING_FIELDS + ERROR_FIELDS + RUN_FIELDS
+    fields = IDENTITY_FIELDS + _renamed(carried) + SETTING_FIELDS + DRAW_FIELDS + ERROR_FIELDS + RUN_FIELDS
     return _with_features(pa.schema(fields), carried)
 
 

@@ -12,18 +12,23 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from tasks.actors.bank_crew import build_bank
 from tasks.actors.hope import HopelessError, ShardFailure
 from tasks.actors.on_demand import PoolOnDemand
 from tasks.actors.orders import make_order
 from tasks.actors.pool import Pool
+from tasks.banks.kept import find_bank
 from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
+from tasks.datacard import write_card
 from tasks.dataset.cells import Cell, find_cells
 from tasks.dataset.chain import plan_retry, plan_wanted
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.forgotten import read_forgotten
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import Verification, check
+from tasks.drawing import WantedBank, check_draw, want_bank
+from tasks.draws.settings import DrawSettings
 from tasks.expansion import StyleSource
 from tasks.forecast import shard_size
 from tasks.images.settings import ImageSettings
@@ -168,6 +173,48 @@ def report(ledger: Ledger, verification: Verification) -> str:
     data = report_data(ledger, verification)
     create_markdown_artifact(render_summary(data), key="atelier-report", description=ledger.folder.uri)
     return write_report(ledger.folder, data)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="preflight of a draw")
+def preflight_draw(
+    draw: DrawSettings,
+    corpus: CorpusSettings,
+    styles: StyleSource,
+    method: MethodSettings,
+    images: ImageSettings,
+    output: str,
+    store: str,
+    say: Say,
+) -> tuple[CorpusSettings, WantedBank]:
+    """What a draw needs beyond the output and the scores, before a GPU is taken. Raises RequestError."""
+    Folder(store).probe()
+    settled = settle_prompts(settle_format(corpus), styles, method, images)
+    check_draw(draw, settled, images, method)
+    representations = RepresentationStore(store)
+    wanted = want_bank(styles, method, representations.folder, output, say)
+    check_pictures(wanted.styles, representations)
+    return settled, wanted
+
+
+@task(cache_policy=NO_CACHE, task_run_name="make a bank")
+def make_bank(actors: PoolOnDemand, wanted: WantedBank) -> tuple[str, RepresentWork]:
+    """Key of the bank; where it is not there its pictures are represented first, with progress on stderr."""
+    key = find_bank(Folder(actors.store), wanted.method.name, wanted.source)
+    if key is not None:
+        return key, RepresentWork(0, 0.0)
+    started = time.monotonic()
+    with make_bar(wanted.pictures, "picture") as bar:
+        for start in range(0, len(wanted.styles), REPRESENT_BATCH):
+            batch = wanted.styles[start : start + REPRESENT_BATCH]
+            actors.pool.represent(batch, bar.update)
+        key = build_bank(actors.pool, wanted.parts, wanted.order, bar.update)
+    return key, RepresentWork(wanted.pictures, time.monotonic() - started)
+
+
+@task(cache_policy=NO_CACHE, task_run_name="data card")
+def write_data_card(ledger: Ledger) -> str:
+    """Write the card of a dataset; gives its URI."""
+    return write_card(ledger)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from tasks.draws.settings import PlannedDraw
 from tasks.encoders.clip_models import find_model
 from tasks.labelled.place import MARK, parse_place, unchanged_rows
 from tasks.labelled.rows import ROWS
@@ -56,7 +57,8 @@ class PlannedStyle(BaseModel):
 
     `version` is that of the method's code: a plan that is finished by other code would not tell the truth.
     `texts_digest` is of what makes pictures of texts, where the style has any. `inversions` are the keys of what the
-    method's `invert` makes of each of the style's parts.
+    method's `invert` makes of each of the style's parts. With a `draw` it stands for one style of a bank, another for
+    each content: it has no references, and its representation is the bank's key.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,6 +74,7 @@ class PlannedStyle(BaseModel):
     representation: str
     inversions: tuple[str, ...] = ()
     step: PathStep | None = None
+    draw: PlannedDraw | None = None
 
     @property
     def is_composite(self) -> bool:
@@ -99,30 +102,75 @@ def plan_style(style: StyleSettings, default: MethodSettings, corpus: str | None
     method = (style.method or default).for_texts(texts)
     total = sum(reference.weight for reference in style.references)
     references = tuple(_plan_reference(reference, total, style, n) for n, reference in enumerate(style.references))
-    weights = _weights_digest(method)
-    texts_digest = _texts_digest(method) if texts else None
+    frozen = freeze_style(
+        style.name, references, method, weights_digest(method), _texts_digest(method) if texts else None
+    )
+    if is_composite(style):
+        return _compose(frozen, style.regions, corpus)
+    return frozen.model_copy(update={"step": style.step if isinstance(style, StepSettings) else None})
+
+
+def freeze_style(
+    name: str,
+    references: Sequence[PlannedReference],
+    method: MethodSettings,
+    weights: str,
+    texts_digest: str | None = None,
+) -> PlannedStyle:
+    """A style whose references are digested, with the digest of its method's weights; reads nothing."""
     what: dict[str, Any] = {
         "method": method.name,
         "version": method.version,
         "weights": weights,
+        "references": [reference.identity() for reference in references],
     } | ({"texts": texts_digest} if texts_digest else {})
-    # Wherever references count, what is computed from them is the same, once it keeps them apart.
-    represented = what | {"references": [reference.identity() for reference in references]}
-    represented |= {"composite": True} if is_composite(style) else {}
-    placed = what | {"references": [reference.placed_identity() for reference in references]}
-    placed |= {"regions": style.regions.identity(corpus)} if style.regions else {}
     return PlannedStyle(
-        name=style.name,
-        references=references,
+        name=name,
+        references=tuple(references),
         method=method,
         version=method.version,
         weights_digest=weights,
         texts_digest=texts_digest,
-        regions=style.regions,
-        digest=_digest({**placed, "settings": method.pixel_settings()}),
-        representation=_digest({**represented, "settings": method.represent_settings()}),
-        inversions=_inversions(method, references, is_composite(style)),
-        step=style.step if isinstance(style, StepSettings) else None,
+        digest=_digest({**what, "settings": method.pixel_settings()}),
+        representation=_digest({**what, "settings": method.represent_settings()}),
+        inversions=_inversions(method, references, composite=False),
+    )
+
+
+def _compose(style: PlannedStyle, regions: RegionSettings | None, corpus: str | None) -> PlannedStyle:
+    """The same style with its references in regions of their own."""
+    what: dict[str, Any] = {
+        "method": style.method.name,
+        "version": style.version,
+        "weights": style.weights_digest,
+    } | ({"texts": style.texts_digest} if style.texts_digest else {})
+    # Wherever references count, what is computed from them is the same, once it keeps them apart.
+    represented = what | {"references": [reference.identity() for reference in style.references], "composite": True}
+    placed = what | {"references": [reference.placed_identity() for reference in style.references]}
+    placed |= {"regions": regions.identity(corpus)} if regions else {}
+    update = {
+        "regions": regions,
+        "digest": _digest({**placed, "settings": style.method.pixel_settings()}),
+        "representation": _digest({**represented, "settings": style.method.represent_settings()}),
+        "inversions": _inversions(style.method, style.references, composite=True),
+    }
+    return style.model_copy(update=update)
+
+
+def plan_draw(name: str, method: MethodSettings, draw: PlannedDraw) -> PlannedStyle:
+    """A draw in the place of a style: its digest covers the bank and the rules, not where the pictures are."""
+    weights = weights_digest(method)
+    rules = draw.model_dump(mode="json", exclude={"source", "styles"})
+    what = {"method": method.name, "version": method.version, "weights": weights, "draw": rules}
+    return PlannedStyle(
+        name=f"{name}-{draw.number + 1}",
+        references=(),
+        method=method,
+        version=method.version,
+        weights_digest=weights,
+        digest=_digest({**what, "settings": method.pixel_settings()}),
+        representation=draw.bank,
+        draw=draw,
     )
 
 
@@ -150,7 +198,7 @@ def check_unchanged(styles: Collection[PlannedStyle]) -> None:
 def _find_change(style: PlannedStyle, unchanged_rows: Collection[str]) -> str | None:
     if style.method.version != style.version:
         return f"code of {style.method.name} (version {style.version})"
-    if _weights_digest(style.method) != style.weights_digest:
+    if weights_digest(style.method) != style.weights_digest:
         return "a weights file"
     if style.texts_digest and _texts_digest(style.method) != style.texts_digest:
         return "the CLIP that reads its texts" if style.method.text_settings() else "a weights file for its texts"
@@ -226,7 +274,7 @@ def _digest_picture(uri: str, style: str) -> str:
     return hashlib.sha256(read_reference(uri, style)).hexdigest()
 
 
-def _weights_digest(method: MethodSettings) -> str:
+def weights_digest(method: MethodSettings) -> str:
     """One file's own SHA-256, or a digest over several."""
     digests = method.weight_digests()
     return next(iter(digests.values())) if len(digests) == 1 else _digest(digests)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from tasks.dataset.footer import ACTOR_STAGES, ShardFooter
-from tasks.dataset.ledger import Ledger
+from tasks.dataset.ledger import Ledger, wanted_digests
 from tasks.dataset.verify import Verification
 from tasks.gallery.cards import describe_regions, name_renderer, place_step, show_inversions, show_references
 from tasks.gallery.contents import gallery_rows
@@ -99,7 +99,7 @@ def _styles(
     styles: Collection[tuple[PlannedStyle, str]], tally: Tally, failures: Sequence[pa.Table]
 ) -> list[StyleSummary]:
     """Counts of every style; references and scores of those that the page has room for."""
-    failed = Counter(digest for table in failures for digest in table["style_digest"].to_pylist())
+    failed = Counter(digest for table in failures for digest in wanted_digests(table).to_pylist())
     stores = {uri: RepresentationStore(uri, CACHE_BYTES) for uri in {uri for _, uri in styles}}
     for store in stores.values():
         ROWS.copies.look_in(store.folder)

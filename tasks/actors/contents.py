@@ -7,14 +7,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tasks.actors.orders import ShardOrder
 from tasks.actors.regions import Maps, RegionMap, read_maps
 from tasks.corpus.base import Corpus, Entry, Piece
+from tasks.corpus.labels import move_labels
 from tasks.corpus.masks import ReadMask, open_masks
 from tasks.images.decoding import Picture, read_picture
 from tasks.images.padding import padded_side
+from tasks.images.placement import place
 from tasks.records import ImageError
 from tasks.regions.settings import RegionSettings
 
@@ -51,7 +53,8 @@ class Prompt:
 class ShardContent:
     """One content of a shard: its place, its entry without the encoded bytes, its picture or prompt, or why none.
 
-    `maps` are its own regions, for layouts of composite styles that differ from content to content.
+    `maps` are its own regions, for layouts of composite styles that differ from content to content; `labels` are the
+    corpus's columns where boxes or masks among them were moved with the picture.
     """
 
     place: int
@@ -62,6 +65,12 @@ class ShardContent:
     read_seconds: float = 0.0
     decode_seconds: float = 0.0
     maps: Maps = field(default_factory=dict)
+    labels: Mapping[str, Any] | None = None
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """The corpus's own columns, with labels that lie on the picture brought along with it."""
+        return self.entry.columns if self.labels is None else self.labels
 
     @property
     def picture(self) -> Picture:
@@ -184,12 +193,24 @@ def _decode(item: _ReadEntry, order: ShardOrder) -> ShardContent:
         return ShardContent(item.place, entry, error, "read", item.source_bytes, item.seconds)
     started = time.perf_counter()
     outcome: Picture | ImageError
+    labels, stage = None, "decode"
     try:
         outcome = read_picture(data, order.images)
+        stage = "labels"
+        labels = _move_labels(entry, outcome, order)
     except ImageError as error:
         outcome = error
     took = time.perf_counter() - started
-    return ShardContent(item.place, entry, outcome, "decode", item.source_bytes, item.seconds, took)
+    return ShardContent(item.place, entry, outcome, stage, item.source_bytes, item.seconds, took, labels=labels)
+
+
+def _move_labels(entry: Entry, picture: Picture, order: ShardOrder) -> Mapping[str, Any] | None:
+    """The corpus's columns, where some of them lie on the picture."""
+    labels = order.corpus.labels
+    if labels is None or not labels.moves:
+        return None
+    source = (picture.source_width, picture.source_height)
+    return move_labels(entry.columns, labels, place(*source, order.images), source, order.images)
 
 
 def _announced(pieces: Iterable[Piece], announce: Announce) -> Iterator[Piece]:

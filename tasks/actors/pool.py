@@ -45,7 +45,7 @@ class Pool:
     """
 
     def __init__(self, settings: ActorSettings, share: Share, check: Check = lambda: None) -> None:
-        self._settings, self._share, self._check = settings, share, check
+        self._settings, self._share, self.check = settings, share, check
         self._journal_name, self._journal = open_journal()
         self.actors = [self._start(slot) for slot in range(share.actors)]
         self.places: list[dict[str, Any]] = [{} for _ in self.actors]
@@ -109,7 +109,7 @@ class Pool:
         while shift.is_at_work():
             shift.step()
             meters.show_shards(shift.depths())
-            self._check()
+            self.check()
             on_progress(shift.rows_in_hand())
         return shift.given_up
 
@@ -237,6 +237,15 @@ class Pool:
                 raise RuntimeError("An actor's process dies whenever it starts.")
             time.sleep(RESTART_POLL_SECONDS)
 
+    def wait_until_up(self, slot: int) -> None:
+        """Wait for an actor that is starting again."""
+        end = time.monotonic() + RESTART_SECONDS
+        while not self._is_up(slot):
+            self.check()
+            if time.monotonic() > end:
+                raise RuntimeError("An actor's process dies whenever it starts.")
+            time.sleep(RESTART_POLL_SECONDS)
+
     def _is_up(self, slot: int) -> bool:
         """Whether an actor answers; one that Ray gave up is replaced."""
         try:
@@ -261,7 +270,7 @@ class Pool:
         waiting, busy = list(calls), dict.fromkeys((slot for slot, _ in calls.values()), told)
         while waiting:
             done, waiting = ray.wait(waiting, timeout=LOOK_SECONDS)
-            self._check()
+            self.check()
             if not done:
                 if time.monotonic() - told > min(TOLD_SECONDS, self._settings.stalled_after):
                     told = time.monotonic()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tasks.actors.contents import ShardContent, padded_size
 from tasks.actors.encoding import embed_contents, encode_contents
-from tasks.actors.loaded import Loaded, ReadyStyle
+from tasks.actors.loaded import Loaded, ReadyStyle, name_drawn, strengths
 from tasks.actors.regions import RegionMap
 from tasks.actors.stages import StageClock
 from tasks.images.fitting import Pixels
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from tasks.scores.regions import RegionScores
 
 Item = TypeVar("Item")
-# (row in the batch of contents, index into the shard's styles)
-RowStyle = tuple[int, int]
+# (row in the batch of contents, what it is rendered in)
+RowStyle = tuple[int, ReadyStyle]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class EncodedBatch:
 
 
 class BatchRenderer:
-    """Renders batches of equal padded size in every style of a shard.
+    """Renders batches of equal padded size in every style of a shard, or in what their contents draw.
 
     Where memory runs out the batch is halved, and `limit_pixels` falls with it for the rest of the shard.
     """
@@ -94,25 +94,27 @@ class BatchRenderer:
             height, width = padded_size(contents[0], self.stride)
             for members in self._same_settings():
                 # A style's pairs come together, so that a method may keep what it derives from a style.
-                pairs = [(row, style) for style in members for row in range(len(contents))]
-                yield from self._without_regions(contents, pairs)
-                ready = [pair for pair in pairs if not isinstance(self._map(contents, pair), ImageError)]
-                yield from self._render_chunks(encoded, ready, height * width)
+                wanted = [(row, self.styles[place]) for place in members for row in range(len(contents))]
+                chosen = [(row, self.choose(contents[row], style)) for row, style in wanted]
+                yield from (found for _, found in chosen if isinstance(found, Failed))
+                pairs = [(row, found) for row, found in chosen if isinstance(found, ReadyStyle)]
+                yield from self._render_chunks(encoded, pairs, height * width)
         elif len(contents) > 1:
             for half in _halves(contents):
                 yield from self.render(half)
         else:
-            yield from (Failed(contents[0], style, _out_of_memory(), "encode") for style in self.styles)
+            for style in self.styles:
+                yield Failed(contents[0], name_drawn(style, contents[0]), _out_of_memory(), "encode")
 
-    def _map(self, contents: Sequence[ShardContent], pair: RowStyle) -> RegionMap | ImageError | None:
-        return _map_of(contents[pair[0]], self.styles[pair[1]])
-
-    def _without_regions(self, contents: Sequence[ShardContent], pairs: Sequence[RowStyle]) -> Iterator[Failed]:
-        """Pairs whose content has no usable mask for their style; its other styles go on."""
-        for row, style in pairs:
-            found = self._map(contents, (row, style))
-            if isinstance(found, ImageError):
-                yield Failed(contents[row], self.styles[style], found, "mask")
+    def choose(self, content: ShardContent, style: ReadyStyle) -> ReadyStyle | Failed:
+        """What a content is rendered in: a style, or what it draws; or why not. Its other styles go on."""
+        found = _map_of(content, style)
+        if isinstance(found, ImageError):
+            return Failed(content, style, found, "mask")
+        try:
+            return self.loaded.choose(style, content)
+        except ImageError as error:
+            return Failed(content, style, error, "draw")
 
     def _render_chunks(
         self, encoded: EncodedBatch, pairs: Sequence[RowStyle], pixels: int
@@ -128,7 +130,7 @@ class BatchRenderer:
                 self.limit_pixels = len(chunk) // 2 * pixels
             else:
                 row, style = chunk[0]
-                yield Failed(encoded.contents[row], self.styles[style], _out_of_memory(), "render")
+                yield Failed(encoded.contents[row], style, _out_of_memory(), "render")
                 start += 1
 
     # The tensors of a pass that ran out of memory live as long as its exception: both are gone once these two
@@ -160,13 +162,14 @@ class BatchRenderer:
     def _render(self, encoded: EncodedBatch, pairs: Sequence[RowStyle]) -> list[Rendered | Failed]:
         started = time.perf_counter()
         contents = [encoded.contents[row] for row, _ in pairs]
-        styles = [self.styles[index] for _, index in pairs]
+        styles = [style for _, style in pairs]
         with self.clock.timed("render"):
             shares = [self._shares(content, style) for content, style in zip(contents, styles, strict=True)]
             images_PChw = self._stylize(encoded.content, pairs, contents, shares)
             sums = images_PChw.sum((1, 2, 3)).tolist()  # one pass over memory
             pixels_PhwC = to_pixels(images_PChw)
-        pictures = [_crop(pixels, content) for pixels, content in zip(pixels_PhwC, contents, strict=True)]
+        sizes = [content.size for content in contents]
+        pictures = [pixels[:height, :width] for pixels, (height, width) in zip(pixels_PhwC, sizes, strict=True)]
         scores = self._score(encoded, [row for row, _ in pairs], pictures, styles)
         regions = self._score_regions(contents, styles, pictures, shares)
         share = encoded.seconds / (len(encoded.contents) * len(self.styles))
@@ -196,15 +199,18 @@ class BatchRenderer:
         shares: Sequence[Tensor | None],
     ) -> Tensor:
         """One call of `render`: images_PChw."""
-        used = sorted({index for _, index in pairs})
-        seeds = [
-            pair_seed(self.seed, content.entry.content_id, self.styles[index].planned.digest)
-            for content, (_, index) in zip(contents, pairs, strict=True)
-        ]
-        regions = self._pad(shares) if any(shares_RHW is not None for shares_RHW in shares) else ()
-        which = Pairs([row for row, _ in pairs], [used.index(index) for _, index in pairs], seeds, regions)
-        reps = [self.styles[index].representation for index in used]
-        return self.methods[used[0]].render(content, reps, which)
+        styles = [style for _, style in pairs]
+        used = {id(style): style for style in styles}
+        places = {key: place for place, key in enumerate(used)}
+        rows, reps = [row for row, _ in pairs], [style.representation for style in used.values()]
+        which = Pairs(
+            rows,
+            [places[id(style)] for style in styles],
+            [pair_seed(self.seed, c.entry.content_id, s.planned.digest) for c, s in zip(contents, styles, strict=True)],
+            self._pad(shares) if any(shares_RHW is not None for shares_RHW in shares) else (),
+            strengths(styles),
+        )
+        return self.loaded.method(styles[0].planned).render(content, reps, which)
 
     def _pad(self, shares: Sequence[Tensor | None]) -> list[Tensor | None]:
         """Shares of the padded size of their contents; those that were one tensor still are."""
@@ -264,11 +270,6 @@ def _map_of(content: ShardContent, style: ReadyStyle) -> RegionMap | ImageError 
     """What a content brings to a style's layout; None where its regions depend on its size alone, or it has none."""
     layout = style.planned.regions
     return content.maps[layout] if layout is not None and layout.differs else None
-
-
-def _crop(pixels_hwC: Pixels, content: ShardContent) -> Pixels:
-    height, width = content.size
-    return pixels_hwC[:height, :width]
 
 
 def _halves(items: Sequence[Item]) -> list[Sequence[Item]]:

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from tasks.actors.contents import ShardContent, batch_contents, padded_size, read_contents
-from tasks.actors.loaded import Loaded
+from tasks.actors.loaded import Loaded, ReadyStyle, name_drawn
 from tasks.actors.orders import ShardOrder
 from tasks.actors.render import BatchRenderer, Failed, Rendered
 from tasks.actors.rows import failure_row, record_row
@@ -21,8 +21,8 @@ from tasks.dataset.forgotten import read_forgotten
 from tasks.dataset.sink import ShardSpool, commit, new_token, picture_path
 from tasks.images.encoding import encode, suffix
 from tasks.images.fitting import Pixels
+from tasks.labelled.features import names_in_schema
 from tasks.records import ImageError
-from tasks.styles import PlannedStyle
 
 # Called with the contents in hand and the number of records made, before contents are touched: the journal.
 Note = Callable[[list[str], int], None]
@@ -116,12 +116,13 @@ class ShardRun:
         if not self.order.pairs:  # all of it was taken down, and so may be the representations
             return
         with self.clock.timed("load"):
-            styles = self.loaded.ready(self.order.styles)
+            classes = names_in_schema(self.corpus.carried.metadata)
+            styles = self.loaded.ready(self.order.styles, self.order.seed, classes)
             renderer = BatchRenderer(self.loaded, styles, self.order.seed, self.clock)
             if self.order.alone:
                 renderer.limit_pixels = 1
         self._announce(())
-        for batch in batch_contents(self._decoded(), renderer.stride, lambda: renderer.limit_pixels):
+        for batch in batch_contents(self._decoded(styles), renderer.stride, lambda: renderer.limit_pixels):
             self._batches.setdefault(padded_size(batch[0], renderer.stride), []).append(len(batch))
             for outcome in renderer.render(batch):
                 self._take(outcome)
@@ -147,7 +148,7 @@ class ShardRun:
             device=settings.device,
         )
 
-    def _decoded(self) -> Iterator[ShardContent]:
+    def _decoded(self, styles: Sequence[ReadyStyle]) -> Iterator[ShardContent]:
         """Contents with a picture; the others become failed records on their way."""
         depth = READ_AHEAD_PER_THREAD * self.loaded.settings.codec_threads
         patience = READ_PATIENCE * self.loaded.settings.stalled_after
@@ -161,8 +162,8 @@ class ShardRun:
             self.clock.add("decode", content.decode_seconds)
             self._source_bytes += content.source_bytes
             if isinstance(content.outcome, ImageError):
-                for style in self.order.styles:
-                    self._fail(content, style, content.outcome, content.stage)
+                for style in styles:
+                    self._fail(content, name_drawn(style, content), content.outcome, content.stage)
                 self._finish([content])
             else:
                 yield content
@@ -179,7 +180,7 @@ class ShardRun:
     def _take(self, outcome: Rendered | Failed) -> None:
         """Send pixels to the codec threads; what waits there is bounded."""
         if isinstance(outcome, Failed):
-            self._fail(outcome.content, outcome.style.planned, outcome.error, outcome.stage)
+            self._fail(outcome.content, outcome.style, outcome.error, outcome.stage)
             return
         self._compressing.append((outcome, self._pool.submit(self._compress, outcome.pixels_HWC)))
         self._compressing_bytes += outcome.pixels_HWC.nbytes
@@ -200,16 +201,16 @@ class ShardRun:
             self._record(rendered, picture, seconds)
 
     def _record(self, rendered: Rendered, picture: bytes, compress_seconds: float) -> None:
-        content, style = rendered.content, rendered.style.planned
+        content, style = rendered.content, rendered.style
         seconds = rendered.seconds + compress_seconds + self._share(content)
-        row = record_row(self.order, style, rendered, seconds, self.loaded.clip_model)
-        path = picture_path(content.entry.content_id, style.name, suffix(self.order.images))
-        self.spool.add_record((self._places[style.digest], content.place), row, picture, path)
+        row = record_row(self.order, rendered, seconds, self.loaded.clip_model)
+        path = picture_path(content.entry.content_id, style.planned.name, suffix(self.order.images))
+        self.spool.add_record((self._places[style.wanted], content.place), row, picture, path)
         self._rows += 1
 
-    def _fail(self, content: ShardContent, style: PlannedStyle, error: ImageError, stage: str) -> None:
+    def _fail(self, content: ShardContent, style: ReadyStyle, error: ImageError, stage: str) -> None:
         row = failure_row(self.order, style, content, error, stage, self._share(content))
-        self.spool.add_failure((self._places[style.digest], content.place), row)
+        self.spool.add_failure((self._places[style.wanted], content.place), row)
         self._rows += 1
 
     def _share(self, content: ShardContent) -> float:

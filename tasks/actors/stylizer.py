@@ -10,12 +10,14 @@ import pyarrow as pa
 import ray
 import torch
 
+from tasks.actors.banking import pack, represent_part
 from tasks.actors.journal import JournalEntry
 from tasks.actors.leaving import leave_when_asked
 from tasks.actors.loaded import Loaded
 from tasks.actors.metrics import Meters
 from tasks.actors.orders import ActorSettings, ShardOrder
 from tasks.actors.shard import Note, rehearse_shard, stylize_shard
+from tasks.banks.sources import BankOrder, BankPart
 from tasks.dataset.footer import ShardFooter
 from tasks.methods.bars import listening
 from tasks.styles import PlannedStyle
@@ -50,6 +52,15 @@ class Stylizer:
             computed = self._load().represent(styles)
         self._tell("")
         return computed
+
+    def represent_part(self, part: BankPart) -> int:
+        """Represent a part of a bank, unless it is there; gives how many pictures were represented here."""
+        loaded = self._load()
+        return represent_part(loaded.store.folder, loaded.open(part.method), part, loaded.settings.codec_threads)
+
+    def pack_bank(self, order: BankOrder) -> str:
+        """Put a bank together; gives its key."""
+        return pack(self._load().store, order)
 
     def stylize(self, order: ShardOrder) -> ShardFooter:
         """Make and commit a shard; gives the footer that stands, without the failures that it carries."""

@@ -48,7 +48,7 @@ LOOKED_AT = 10_000
 def _open_folder(settings: CorpusSettings, root: Root, is_file: bool) -> Corpus:
     if is_file:
         raise RequestError(f"The corpus {settings.uri} is one file: name the folder that it lies in.")
-    return FolderCorpus(settings.uri, root)
+    return FolderCorpus(settings.uri, root, settings.labels is not None and settings.labels.label == "folder")
 
 
 def _open_table(reader: type[ParquetCorpus]) -> Open:

@@ -20,6 +20,7 @@ SUFFIXES = frozenset(
 
 # `photo.mask.png` beside `photo.jpg` is that picture's mask, and no content.
 MARK = ".mask"
+LABEL = "label"
 
 # Paths are guessed (of masks) or written in tables, too: they may lead through a file, to a folder, round in a circle.
 NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -36,10 +37,11 @@ class FolderCorpus:
 
     format = "folder"
 
-    def __init__(self, uri: str, root: Root) -> None:
+    def __init__(self, uri: str, root: Root, labelled: bool = False) -> None:
+        """`labelled`: the folder that holds a picture names its class."""
         self.uri = uri.rstrip("/") or uri
-        self.root = root
-        self.carried = pa.schema([])
+        self.root, self.labelled = root, labelled
+        self.carried = pa.schema([(LABEL, pa.string())] if labelled else [])
         self.ignored = 0
 
     def scan(self, known: Known) -> Iterator[Piece]:
@@ -76,7 +78,8 @@ class FolderCorpus:
         data, error = read_picture_file(self.root, piece.path, piece.bytes)
         if data is not None and not is_version(data, piece.version):
             data, error = None, ImageError("changed", CHANGED)
-        yield Entry(piece.path, f"{self.uri}/{piece.path}", piece.version, data, error)
+        columns = {LABEL: posixpath.basename(posixpath.dirname(piece.path)) or None} if self.labelled else {}
+        yield Entry(piece.path, f"{self.uri}/{piece.path}", piece.version, data, error, columns)
 
 
 def stems_together(pictures: Iterable[FoundFile]) -> Iterator[list[FoundFile]]:

@@ -16,7 +16,7 @@ from tasks.corpus.masks import find_no_masks
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.identity import DatasetIdentity, check_style_names, freeze_identity
-from tasks.dataset.ledger import Ledger, tombstone
+from tasks.dataset.ledger import Ledger, tombstone, wanted_digests
 from tasks.dataset.sink import abandon_shard, new_token
 from tasks.labelled.wording import Say
 from tasks.ownership import Ownership, part, subtract
@@ -193,8 +193,8 @@ def _failed_by_plan(ledger: Ledger, reasons: frozenset[str]) -> dict[int, dict[s
     plans: dict[int, dict[str, set[str]]] = {}
     known: set[str] = set()
     for table in ledger.failures():
-        columns = (table[name].to_pylist() for name in ("plan", "content_id", "style_digest", "error_class"))
-        for seq, content_id, digest, reason in zip(*columns, strict=True):
+        columns = (table[name].to_pylist() for name in ("plan", "content_id", "error_class"))
+        for seq, content_id, reason, digest in zip(*columns, wanted_digests(table).to_pylist(), strict=True):
             known.add(reason)
             if not reasons or reason in reasons:
                 plans.setdefault(seq, defaultdict(set))[content_id].add(digest)

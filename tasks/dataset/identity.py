@@ -84,6 +84,11 @@ def check_style_names(owned: Iterable[PlannedStyle], styles: Iterable[PlannedSty
         if style.digest in ours.values():
             other = next(name for name, digest in ours.items() if digest == style.digest)
             raise RequestError(f"Styles {other!r} and {style.name!r} are the same: remove one.")
+        if style.draw is not None and digests.get(style.name, style.digest) != style.digest:
+            raise RequestError(
+                f"The draw {style.name!r} is in the dataset with another bank, method, strength or split: put them "
+                "back, or give the draw another `name`."
+            )
         if digests.get(style.name, style.digest) != style.digest:
             raise RequestError(
                 f"Style {style.name!r} is in the dataset with other references, settings, weights or regions (a folder "

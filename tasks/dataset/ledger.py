@@ -20,7 +20,8 @@ from tasks.storage import Folder
 from tasks.styles import PlannedStyle
 
 READERS = 16
-PAIR_COLUMNS = ["content_id", "content_version", "style_digest"]
+# Of a pair: the digest is that of the style that was wanted, or of the draw.
+PAIR_COLUMNS = ["content_id", "content_version", "style_digest", "draw"]
 
 
 def shard_name(seq: int, shard: int) -> str:
@@ -190,8 +191,15 @@ def planned_pairs(plan: Plan, planned: PlannedPiece) -> Iterable[PairKey]:
 
 
 def pair_rows(table: pa.Table) -> Iterable[PairKey]:
-    """(content_id, content_version, style_digest) of each row of records or failures."""
-    return zip(*(table[column].to_pylist() for column in PAIR_COLUMNS), strict=True)
+    """(content_id, content_version, digest of the style or draw) of each row of records or failures."""
+    columns = (table[name].to_pylist() for name in ("content_id", "content_version"))
+    return zip(*columns, wanted_digests(table).to_pylist(), strict=True)
+
+
+def wanted_digests(table: pa.Table) -> pa.ChunkedArray:
+    """What each row is a pair of: its style, or the draw that gave it; shards of before there were draws have none."""
+    styles = table["style_digest"]
+    return pc.coalesce(table["draw"], styles) if "draw" in table.column_names else styles
 
 
 def read_columns(folder: Folder, name: str, columns: Sequence[str]) -> pa.Table:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.dataset.drawn import DrawCheck, open_check
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.identity import NAME as DATASET
 from tasks.dataset.identity import read_identity
@@ -71,9 +72,11 @@ def check(ledger: Ledger) -> Verification:
         except RequestError as error:
             found.problems.append(str(error))
             continue
+        draws, problems = open_check(ledger.folder, plan)
+        found.problems += problems
         # Footers are looked up here: each thread would begin to read all of them.
         work = [
-            (ledger, plan, shard, shards.get(shard, []), ledger.footers.get((plan.seq, shard)))
+            (ledger, plan, shard, shards.get(shard, []), ledger.footers.get((plan.seq, shard)), draws)
             for shard in range(plan.shards)
         ]
         with ThreadPoolExecutor(READERS) as pool:
@@ -108,7 +111,12 @@ def _add(found: Verification, one: _Shard, plan: Plan, failed: set[PairKey]) -> 
 
 
 def _check_shard(
-    ledger: Ledger, plan: Plan, shard: int, planned: list[PlannedPiece], found: tuple[ShardFooter | None, int] | None
+    ledger: Ledger,
+    plan: Plan,
+    shard: int,
+    planned: list[PlannedPiece],
+    found: tuple[ShardFooter | None, int] | None,
+    draws: DrawCheck | None,
 ) -> _Shard:
     """Check what was found in a shard's place, its footer and rows; None where nothing is there."""
     name = f"data/{shard_name(plan.seq, shard)}"
@@ -120,25 +128,35 @@ def _check_shard(
     if footer is None or (footer.plan_digest, footer.shard) != (plan.digest, shard):
         return _Shard(problems=[f"{name}: not the shard that was planned"])
     try:
-        return _check_rows(ledger, plan, footer, rows, planned)
+        return _check_rows(ledger, plan, footer, rows, planned, draws)
     except (ValueError, OSError, KeyError) as error:
         return _Shard(problems=[f"{name}: cannot be read ({type(error).__name__})"])
 
 
-def _check_rows(ledger: Ledger, plan: Plan, footer: ShardFooter, rows: int, planned: list[PlannedPiece]) -> _Shard:
+def _check_rows(
+    ledger: Ledger,
+    plan: Plan,
+    footer: ShardFooter,
+    rows: int,
+    planned: list[PlannedPiece],
+    draws: DrawCheck | None = None,
+) -> _Shard:
     """Compare a shard's rows and failures with its plan. Raises ValueError or OSError where it is damaged."""
     name = f"data/{shard_name(footer.plan, footer.shard)}"
     problems = list(_compare_copy(ledger.folder, footer))
     if footer.abandoned:
         tombless = [] if plan.seq in ledger.abandoned else [f"{name}: abandoned, but its plan is not"]
         return _Shard(problems=problems + tombless + ([f"{name}: abandoned, but holds {rows} rows"] if rows else []))
-    records = Counter(pair_rows(read_columns(ledger.folder, name, PAIR_COLUMNS)))
+    data = read_columns(ledger.folder, name, [*PAIR_COLUMNS, *(draws.columns if draws else [])])
+    records = Counter(pair_rows(data))
     table = footer.failure_table()
     failures = [] if table is None else list(pair_rows(table))
     planned_here = {pair for piece in planned for pair in planned_pairs(plan, piece)}
     gone = ledger.forgotten.of(planned_here)
     problems += _compare_counts(name, footer, rows, records.total(), len(failures))
     problems += _compare_pairs(name, planned_here - gone, records + Counter(failures), gone)
+    for one in (data, table) if draws else ():
+        problems += draws.problems(name, one) if draws and one is not None else ()
     return _Shard(
         records=records.total(),
         forgotten=len(gone),

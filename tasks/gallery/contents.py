@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from tasks.report.thumbnails import thumbnail
 CONTENTS = 12
 STYLES = 8
 SIDE = 256
-COLUMNS = ["content_id", "style", "image", *SCORES]
+COLUMNS = ["content_id", "style", "draw", "image", *SCORES]
 Chosen = dict[str, tuple[Plan, Piece]]  # by content id
 Value = TypeVar("Value")
 
@@ -37,7 +37,7 @@ def gallery_rows(ledger: Ledger) -> Iterator[GalleryRow]:
     chosen = choose_contents(ledger, plans[0], CONTENTS)
     known = (style for plan in reversed(plans) for style in ledger.forgotten.keep_styles(plan.styles))
     styles = list(dict.fromkeys(style.name for style in known))[:STYLES]
-    cells = read_cells(ledger, set(chosen), set(styles), SIDE)
+    cells = read_cells(ledger, set(chosen), set(styles), SIDE)  # by the draw's name, where a style was drawn
     for content_id, (plan, piece) in chosen.items():
         row = [cells.get((content_id, style)) for style in styles]
         yield show_row(plan, piece, content_id, SIDE, [cell for cell in row if cell])
@@ -80,16 +80,17 @@ def spread(values: Sequence[Value], count: int) -> list[Value]:
 def read_cells(ledger: Ledger, contents: set[str], styles: set[str], side: int) -> dict[tuple[str, str], GalleryCell]:
     """Pictures of at most `side` pixels, and failures, by (content, style); a later plan's stand over an earlier's."""
     cells: dict[tuple[str, str], GalleryCell] = {}
+    draws = {style.digest: style.name for plan in ledger.chain for style in plan.styles if style.draw is not None}
     for seq, shard in _shards_of(ledger, contents):
         footer, rows = ledger.footers.get((seq, shard), (None, 0))
         failures = footer.failure_table() if footer else None
         for row in failures.to_pylist() if failures is not None else []:
             if row["content_id"] in contents:
                 failed = GalleryCell(row["style"], None, failure=f"{row['error_class']}: {row['error_message']}")
-                cells[row["content_id"], row["style"]] = failed
-        for row in _read(ledger, f"data/{shard_name(seq, shard)}", contents, styles) if footer and rows else []:
+                cells[row["content_id"], draws.get(row.get("draw") or "", row["style"])] = failed
+        for row in _read(ledger, f"data/{shard_name(seq, shard)}", contents, styles, draws) if footer and rows else []:
             scores = {score: row[score] for score in SCORES if row[score] is not None}
-            cells[row["content_id"], row["style"]] = GalleryCell(
+            cells[row["content_id"], draws.get(row.get("draw") or "", row["style"])] = GalleryCell(
                 row["style"], thumbnail(row["image"]["bytes"], side), scores
             )
     return cells
@@ -104,17 +105,20 @@ def _shards_of(ledger: Ledger, contents: set[str]) -> list[tuple[int, int]]:
     return list(found)
 
 
-def _read(ledger: Ledger, name: str, contents: set[str], styles: set[str]) -> list[dict[str, Any]]:
+def _read(
+    ledger: Ledger, name: str, contents: set[str], styles: set[str], draws: Mapping[str, str]
+) -> list[dict[str, Any]]:
     """Rows of a shard, a row group at a time: a group of other styles or contents is skipped."""
+    digests = pa.array(sorted(digest for digest, name in draws.items() if name in styles), pa.string())
     rows: list[dict[str, Any]] = []
     with ledger.folder.open(name) as source:
         file = pq.ParquetFile(source)
         for group in range(file.num_row_groups):
-            keys = file.read_row_group(group, columns=["content_id", "style"])
-            wanted = pc.and_(
-                pc.is_in(keys["content_id"], pa.array(sorted(contents))),
-                pc.is_in(keys["style"], pa.array(sorted(styles))),
-            )
+            keys = file.read_row_group(group, columns=["content_id", "style", "draw"])
+            chosen = pc.is_in(keys["style"], pa.array(sorted(styles)))
+            if "draw" in keys.column_names:
+                chosen = pc.or_(chosen, pc.is_in(keys["draw"], digests))
+            wanted = pc.and_(pc.is_in(keys["content_id"], pa.array(sorted(contents))), chosen)
             if pc.any(wanted).as_py():
                 rows += file.read_row_group(group, columns=COLUMNS).filter(wanted).to_pylist()
     return rows

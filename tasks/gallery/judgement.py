@@ -68,7 +68,8 @@ def judge_arrivals(ledger: Ledger, styles: Sequence[PlannedStyle], tally: Tally)
     `styles` are numbered as in the tally. What cannot be had (a model, a style's picture, the contents) is said in a
     note; nothing is raised for it.
     """
-    held, models = sorted(tally.holders), _models(ledger)
+    # What contents draw is another style each time: there is none that many outputs were meant for.
+    held, models = sorted(number for number in tally.holders if styles[number].draw is None), _models(ledger)
     if not models or len(held) < 2:
         return Arrivals()
     sample = read_sample(ledger, styles, {number: tally.holders[number] for number in held[:STYLES]})

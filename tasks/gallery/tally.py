@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.dataset.ledger import READERS, Ledger, read_columns, shard_name
+from tasks.dataset.ledger import READERS, Ledger, read_columns, shard_name, wanted_digests
 from tasks.records import SCORES
 from tasks.report.distributions import Spread
 from tasks.report.model import ScoreSummary
 
 COLUMNS = ["style_digest", "clip_model", *SCORES]
-REGIONS = "regions"  # shards of before there were regions have no such column
+REGIONS, DRAW = "regions", "draw"  # shards of before there were any have no such columns
 # Records are ranked by the first of these that a dataset has: the score along the style, else to its text or picture.
 RANKING = ("clip_direction", "clip_text", "clip_image")
 ENDS = 6
@@ -118,7 +118,7 @@ class Tally:
 
     def add(self, shard: str, table: pa.Table) -> None:
         """Count the records of a shard (`COLUMNS`); later plans come later."""
-        styles_N = pc.fill_null(pc.index_in(table["style_digest"], value_set=self._digests), -1).to_numpy()
+        styles_N = pc.fill_null(pc.index_in(wanted_digests(table), value_set=self._digests), -1).to_numpy()
         self.records += np.bincount(styles_N[styles_N >= 0], minlength=len(self.records))
         drawn = [int(style) for style in np.unique(styles_N) if 0 <= style < self._drawn]
         for style in drawn:
@@ -173,5 +173,5 @@ def _tables(ledger: Ledger) -> Iterator[tuple[str, pa.Table]]:
     with ThreadPoolExecutor(READERS) as pool:
         for start in range(0, len(names), READERS):
             some = names[start : start + READERS]
-            tables = pool.map(lambda name: read_columns(ledger.folder, name, [*COLUMNS, REGIONS]), some)
+            tables = pool.map(lambda name: read_columns(ledger.folder, name, [*COLUMNS, REGIONS, DRAW]), some)
             yield from zip(some, tables, strict=True)

@@ -98,13 +98,15 @@ class Pairs:
 
     `regions`, where any output has some, holds for each a shares_RHW or None: how much each of the R references of a
     composite style counts at every pixel of the content; shares sum to 1 over R and have the weights in them. Outputs
-    that share regions share the tensor.
+    that share regions share the tensor. `strengths`, where it holds any, is how much of the style each output gets, 0
+    to 1, in the place of the method's own setting; only methods whose settings say `varies_strength` read it.
     """
 
     contents: Sequence[int]
     representations: Sequence[int]
     seeds: Sequence[int]
     regions: Sequence[Tensor | None] = ()
+    strengths: Sequence[float] = ()
 
     def __len__(self) -> int:
         return len(self.contents)
@@ -114,7 +116,8 @@ class Pairs:
         columns = (self.contents, self.representations, self.seeds)
         contents, representations, seeds = ([column[place] for place in places] for column in columns)
         regions = [self.regions[place] for place in places] if self.regions else ()
-        return Pairs(contents, representations, seeds, regions)
+        strengths = [self.strengths[place] for place in places] if self.strengths else ()
+        return Pairs(contents, representations, seeds, regions, strengths)
 
     def composites(self) -> list[int]:
         """Places of the pairs that have regions."""

@@ -34,6 +34,7 @@ class Settings(BaseModel):
     accepts_masks: ClassVar[bool] = False
     accepts_prompts: ClassVar[bool] = False  # a `PromptedMethod` (tasks/methods/base.py)
     mixes_by_place: ClassVar[bool] = False  # a composite in one pass; else each reference is rendered for itself
+    varies_strength: ClassVar[bool] = False  # renders pairs of different strengths together (`Pairs.strengths`)
     represent_at_once: ClassVar[int] = 64  # styles that share work when they are represented together
     inverts_apart: ClassVar[bool] = False  # whether each reference is inverted alone, whatever it is mixed with
     inversions: ClassVar[str] = ""  # where the store keeps what the method's `invert` makes, if it is one that inverts

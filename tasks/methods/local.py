@@ -33,11 +33,17 @@ class Backbone(Protocol):
     def prepare(self, picture_13HW: Tensor) -> dict[str, Tensor]:
         """What depends on a style picture alone; sides of at least two strides."""
 
-    def render(self, content: Mapping[str, Tensor], styles: Sequence[Prepared], weights_PRhw: Tensor) -> Tensor:
+    def render(
+        self,
+        content: Mapping[str, Tensor],
+        styles: Sequence[Prepared],
+        weights_PRhw: Tensor,
+        strengths_P: Tensor | None = None,
+    ) -> Tensor:
         """All contents in one style of R prepared pictures: images_PChw, not clamped.
 
         Weights sum to 1 over R at every position; 1R11 where they are the same everywhere, 1Rhw where they are the
-        same for all contents.
+        same for all contents. Without strengths the settings' own is all contents'.
         """
 
     def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
@@ -80,10 +86,17 @@ class LocalMethod:
             )
             for part in split_rows(len(places), size[0] * size[1], self.device):
                 rows = torch.tensor([pairs.contents[place] for place in places[part]])
-                rendered_PChw = self.backbone.render(content.rows(rows).tensors, styles, rows_of(weights_PRhw, part))
+                strengths_P = self._strengths(pairs, places[part])
+                contents, weights = content.rows(rows).tensors, rows_of(weights_PRhw, part)
+                rendered_PChw = self.backbone.render(contents, styles, weights, strengths_P)
                 for place, image_CHW in zip(places[part], crop_back(rendered_PChw, *size), strict=True):
                     images[place] = image_CHW
         return torch.stack(images).clamp_(0, 1)
+
+    def _strengths(self, pairs: Pairs, places: Sequence[int]) -> Tensor | None:
+        if not pairs.strengths:
+            return None
+        return torch.tensor([pairs.strengths[place] for place in places], device=self.device)
 
     def _represent(self, style: Style) -> Representation:
         painted, texts = self.pictures.kept(style)

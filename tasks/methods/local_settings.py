@@ -15,6 +15,7 @@ class LocalSettings(PictureSettings):
     A representation is the pictures themselves: `represent` reads only how large they may be.
     """
 
+    varies_strength: ClassVar[bool] = True
     render_reads: ClassVar[frozenset[str]] = frozenset({"encoder", "strength", "token_seed"})
     resource_fields: ClassVar[frozenset[str]] = frozenset({"attention_megabytes", "cache_megabytes"})
 

@@ -47,13 +47,17 @@ class AdaAttnBackbone:
         return named
 
     def render(
-        self, content: Mapping[str, Tensor], styles: Sequence[Mapping[str, Tensor]], weights_PRhw: Tensor
+        self,
+        content: Mapping[str, Tensor],
+        styles: Sequence[Mapping[str, Tensor]],
+        weights_PRhw: Tensor,
+        strengths_P: Tensor | None = None,
     ) -> Tensor:
         """All contents in one style of R prepared pictures: images_PChw, not clamped."""
         levels = [read_content(content, level) for level in self.network.levels]
         pictures = [[read_style(style, level) for level in self.network.levels] for style in styles]
         transferred = self.network.transfer(levels, pictures, self.how, weights_PRhw)
-        return self.network.decode(self.weaken(levels, transferred))
+        return self.network.decode(self.weaken(levels, transferred, strengths_P))
 
     def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
         """Row n of the contents in the style of picture n, in [0, 1]; gradients pass to the pictures.
@@ -64,12 +68,14 @@ class AdaAttnBackbone:
         content, style = network.encode(contents_NCHW), network.represent(pictures_NCHW)
         return network.decode(network.transfer(content, [style], PAINTING)).clamp(0, 1)
 
-    def weaken(self, content: Sequence[ContentLevel], transferred: Sequence[Tensor]) -> list[Tensor]:
-        """Transferred features mixed with the contents' own by `strength`."""
-        strength = self.settings.strength
-        if strength == 1:
+    def weaken(
+        self, content: Sequence[ContentLevel], transferred: Sequence[Tensor], strengths_P: Tensor | None
+    ) -> list[Tensor]:
+        """Transferred features mixed with the contents' own by `strength`, or by one of each."""
+        if strengths_P is None and self.settings.strength == 1:
             return list(transferred)
         own = self.network.unstyled([level.restore() for level in content])
+        strength = self.settings.strength if strengths_P is None else strengths_P.view(-1, 1, 1, 1)
         return [mine.lerp(stylized, strength) for mine, stylized in zip(own, transferred, strict=True)]
 
     def most_tokens(self, level: int) -> int:

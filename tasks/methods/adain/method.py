@@ -95,12 +95,13 @@ class AdaIn:
 
     def transfer(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> list[Tensor]:
         """Equation 8 at each depth, mixed with the content's own features by `strength` (equation 14)."""
-        strength = self.settings.strength
+        strengths_P = torch.tensor(pairs.strengths or [self.settings.strength] * len(pairs), device=self.device)
         own = read_statistics(content.tensors)
         features = []
         for depth, (mean, deviation) in enumerate(self._statistics(content, reps, pairs)):
             own_mean, own_deviation = (spread_like(moments[list(pairs.contents)], mean) for moments in own[depth])
             normalised = pick_rows(content.tensors[f"normalised{depth}"], pairs.contents)
+            strength = strengths_P.view(-1, *[1] * (mean.ndim - 1))
             gain = own_deviation.lerp(deviation, strength)
             features.append(scale_and_shift(normalised, gain, own_mean.lerp(mean, strength)))
         return features

@@ -29,6 +29,7 @@ class AdainSettings(PictureSettings):
 
     version: ClassVar[str] = "1"
     stride: ClassVar[int] = 8
+    varies_strength: ClassVar[bool] = True
     represent_reads: ClassVar[frozenset[str]] = frozenset({"encoder", "preserve_color", "style_size"})
 
     small_weights: ClassVar[str] = SMALL_WEIGHTS

@@ -92,6 +92,7 @@ class MmistSettings(Settings):
     weight_fields: ClassVar[frozenset[str]] = frozenset({"clip"})
     resource_fields: ClassVar[frozenset[str]] = frozenset({"pictures_at_once"})
     accepts_texts: ClassVar[bool] = True
+    varies_strength: ClassVar[bool] = True  # all that render for it do
     inversions: ClassVar[str] = "mmist-pictures"
     represent_at_once: ClassVar[int] = 4  # styles that are optimised as one batch; others are told of sooner
 

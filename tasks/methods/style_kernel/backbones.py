@@ -53,14 +53,18 @@ class StyleKernelBackbone:
         return {"keys": keys_1KD, "values": values_1KC} | name_statistics(style.statistics)
 
     def render(
-        self, content: Mapping[str, Tensor], styles: Sequence[Mapping[str, Tensor]], weights_PRhw: Tensor
+        self,
+        content: Mapping[str, Tensor],
+        styles: Sequence[Mapping[str, Tensor]],
+        weights_PRhw: Tensor,
+        strengths_P: Tensor | None = None,
     ) -> Tensor:
         """All contents in one style: the kernels and the statistics of its pictures mixed at every position."""
         contents, pictures = read_content(content), [read_style(style) for style in styles]
         kernels = self.mix_kernels(contents, pictures, weights_PRhw)
         statistics = self.mix_statistics(contents, pictures, weights_PRhw)
         features = self.network.stylize(contents, kernels, statistics, self.switches)
-        return self.network.decode(self.weaken(contents, features))
+        return self.network.decode(self.weaken(contents, features, strengths_P))
 
     def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
         """Row n of the contents in the style of picture n, in [0, 1]; gradients pass to the pictures.
@@ -99,12 +103,12 @@ class StyleKernelBackbone:
             mixed.append((means, deviations))
         return mixed
 
-    def weaken(self, content: ContentFeatures, features: Sequence[Tensor]) -> list[Tensor]:
-        """Stylized features mixed with the content's own by `strength`."""
-        strength = self.settings.strength
-        if strength == 1:
+    def weaken(self, content: ContentFeatures, features: Sequence[Tensor], strengths_P: Tensor | None) -> list[Tensor]:
+        """Stylized features mixed with the content's own by `strength`, or by one of each."""
+        if strengths_P is None and self.settings.strength == 1:
             return list(features)
         own = [restore(maps, *moments) for maps, moments in zip(content.normalised, content.statistics, strict=True)]
+        strength = self.settings.strength if strengths_P is None else strengths_P.view(-1, 1, 1, 1)
         return [mine.lerp(stylized, strength) for mine, stylized in zip(own, features, strict=True)]
 
 

@@ -191,3 +191,23 @@ def test_prompts_are_pictures_of_their_size_alone_as_in_a_batch(
         alone = method.render(prompted.encode_prompts([prompts[row]], *size), [reps[index]], Pairs([0], [0], [seed]))
         assert_close(output[None], alone, **CLOSE)
     assert (batch[1] - batch[3]).abs().max() > 20 * CLOSE["atol"], "another seed, another picture"
+
+
+def test_each_pair_has_its_own_strength(
+    settings: MethodSettings, method: Method, reps: Sequence[Representation]
+) -> None:
+    if not settings.varies_strength:
+        pytest.skip("this method renders all pairs at one strength")
+    content = method.encode(picture(37, 53, seed=5, count=3))
+    own = float(getattr(settings, "strength"))  # noqa: B009 (not every method has one)
+    rows, which, seeds = [0, 1, 2], [0, 1, 0], SEEDS[:3]
+    plain = method.render(content, reps, Pairs(rows, which, seeds))
+    assert_close(method.render(content, reps, Pairs(rows, which, seeds, (), [own] * 3)), plain, **CLOSE)
+    mixed = method.render(content, reps, Pairs(rows, which, seeds, (), [0.0, 0.4, own]))
+    for place, strength in enumerate((0.0, 0.4, own)):
+        pairs = Pairs(rows[place : place + 1], which[place : place + 1], seeds[:1], (), [strength])
+        assert_close(mixed[place], method.render(content, reps, pairs)[0], **CLOSE)
+    assert (mixed[0] - plain[0]).abs().mean() > 5 * CLOSE["atol"]
+    if "strength" in type(settings).model_fields:
+        weaker = open_method(settings.model_copy(update={"strength": 0.4}))
+        assert_close(mixed[1], weaker.render(content, reps, Pairs([1], [1], seeds[:1]))[0], **CLOSE)

@@ -65,7 +65,13 @@ class Weights:
     def prepare(self, picture_13HW: Tensor) -> dict[str, Tensor]:
         return {"picture": picture_13HW}
 
-    def render(self, content: Mapping[str, Tensor], styles: Sequence[Prepared], weights_PRhw: Tensor) -> Tensor:
+    def render(
+        self,
+        content: Mapping[str, Tensor],
+        styles: Sequence[Prepared],
+        weights_PRhw: Tensor,
+        strengths_P: Tensor | None = None,
+    ) -> Tensor:
         return weights_PRhw[:, :1].expand_as(content["images"])
 
     def stylize(self, contents_NCHW: Tensor, pictures_NCHW: Tensor) -> Tensor:
