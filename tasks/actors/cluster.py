@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,10 +73,18 @@ def connected(address: str | None = None) -> Iterator[None]:
         ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     else:
         start_local()
+    _take_sigterm_back()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _take_sigterm_back() -> None:
+    """Give SIGTERM to who had it before Ray started, whose own handler prints a trace and aborts the driver."""
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def start_local(num_cpus: int | None = None, num_gpus: int | None = None) -> None:
