@@ -82,12 +82,12 @@ def connected(address: str | None = None) -> Iterator[None]:
 
 @contextmanager
 def _keeping_sigterm() -> Iterator[None]:
-    """Ray puts its own handler of SIGTERM in place. Prefect's, if there, can tell a cancellation from a crash."""
+    """Ray takes SIGTERM to abort the driver with a trace. Who had it before can tell a cancellation from a crash."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        if callable(before) and threading.current_thread() is threading.main_thread():
+        if before is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
 
 
