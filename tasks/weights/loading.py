@@ -24,6 +24,7 @@ REFUSED = (
     LookupError,
     TypeError,
     AttributeError,
+    AssertionError,
     MemoryError,
     struct.error,
 )
