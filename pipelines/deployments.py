@@ -16,6 +16,7 @@ from pipelines.control import end_cancelled
 from pipelines.job import load_job
 from pipelines.stylize import run_job
 from pipelines.summary import RunSummary
+from pipelines.synthesize import run_synthesis
 from tasks import steps
 from tasks.dataset.lease import read_lease
 from tasks.dataset.ledger import Ledger
@@ -59,6 +60,12 @@ def backfill(
     """Make what is left of a job by partition, the cheapest first. What `limit` leaves to the next is no failure."""
     partitions = PartitionSettings(by=by, depth=depth, first=first, last=last)
     return end_cancelled(lambda: _finish(run_backfill(Backfill(load_job(job), partitions, at_once, limit))))
+
+
+@flow(name="synthesis", flow_run_name="synthesize {job}")
+def synthesis(job: str) -> dict[str, Any]:
+    """Make what a job with a `draw` draws and nobody made yet. Raises UnfinishedError as `nightly` does."""
+    return end_cancelled(lambda: _finish(run_synthesis(load_job(job))))
 
 
 def _finish(summary: RunSummary) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from tasks.banks.kept import manifest_name
 from tasks.dataset.export import ExportRequest, FrozenExport, Key, PartDone, committed, group_by_bytes, select
 from tasks.dataset.footer import read_footer
 from tasks.dataset.forgotten import mark_forgotten, read_forgotten
@@ -159,6 +160,9 @@ class CompactExporter:
         return f"{self._target.uri}/{OWN}" if plan.store.rstrip("/").endswith(f"/{OWN}") else plan.store
 
     def _copy_representations(self, styles: Sequence[PlannedStyle]) -> None:
+        """And what a dataset keeps of the banks that it draws from."""
+        for key in sorted({style.draw.bank for style in styles if style.draw is not None}):
+            self._target.publish(manifest_name(key), self._ledger.folder.read(manifest_name(key)))
         store = own_store(self._ledger)
         for name in sorted(stored_names(styles).intersection(store.list(""))):
             if not self._target.exists(f"{OWN}/{name}"):

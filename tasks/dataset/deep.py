@@ -78,12 +78,14 @@ def _check_group(file: pq.ParquetFile, group: int, plan: Plan, shard: int, on_ro
 
 
 def _check_row(row: Mapping[str, Any], plan: Plan, shard: int, styles: Mapping[str, PlannedStyle]) -> str | None:
-    style = styles.get(row["style_digest"])
+    drawn = row.get("draw")
+    style = styles.get(drawn or row["style_digest"])
     if style is None:
         return "its style_digest is of no style of the plan"
-    expected = {column: getattr(style, name) for column, name in REPEATED.items()}
-    expected |= {"method": style.method.name, "plan": plan.seq, "shard": shard}
-    expected["seed"] = pair_seed(plan.seed, row["content_id"], style.digest)
+    expected: dict[str, Any] = {"method": style.method.name, "plan": plan.seq, "shard": shard}
+    if drawn is None:  # what a draw gave is proven by `check`
+        expected |= {column: getattr(style, name) for column, name in REPEATED.items()}
+        expected["seed"] = pair_seed(plan.seed, row["content_id"], style.digest)
     wrong = [column for column, value in expected.items() if row[column] != value]
     if wrong:
         return f"{', '.join(wrong)} {'is' if len(wrong) == 1 else 'are'} not as planned"

@@ -79,10 +79,13 @@ def _strange_failures(ledger: Ledger, found: Mapping[str, Any]) -> dict[str, str
 
 
 def _unused(ledger: Ledger, found: Mapping[str, Any]) -> dict[str, str]:
-    """What the dataset's own store holds for no style of any plan; a lease of any age that is due is nobody's."""
+    """What the dataset's own store holds for no style of any plan; a lease of any age that is due is nobody's.
+
+    Parts and listings of banks stay: the next bank of the same pictures is made of them.
+    """
     styles = [style for plan in ledger.chain for style in ledger.forgotten.keep_styles(plan.styles)]
     used = {f"{OWN}/{name}" for name in stored_names(styles)}
-    held = [n for n in found if n.startswith(f"{OWN}/") and n not in used]
+    held = [n for n in found if n.startswith(f"{OWN}/") and n not in used and not n.startswith(f"{OWN}/banks/")]
     return {n: "a lease that ran out" if n.endswith(LEASE) else "no plan uses it" for n in held}
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from tasks.dataset import writing
 from tasks.dataset.footer import KEY, ShardFooter, SizeFill, pack_failures
-from tasks.dataset.ledger import Ledger, shard_name
+from tasks.dataset.ledger import Ledger, shard_name, wanted_digests
 from tasks.dataset.selection import Selection
 from tasks.dataset.sink import new_token
 from tasks.dataset.writing import open_writer, read_schema
@@ -93,8 +93,8 @@ class ShardMerge:
         return table
 
     def _row_groups(self, rows: pa.Table, schema: pa.Schema) -> Iterator[pa.Table]:
-        """Rows by style, then as they came, in groups of bounded bytes."""
-        ranks = pc.index_in(rows["style_digest"], value_set=self._order).to_numpy()
+        """Rows by style or draw, then as they came, in groups of bounded bytes."""
+        ranks = pc.index_in(wanted_digests(rows), value_set=self._order).to_numpy()
         group: list[int] = []
         room = writing.ROW_GROUP_BYTES
         for row in np.argsort(ranks, kind="stable").tolist():

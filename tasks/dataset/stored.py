@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tasks.banks.kept import bank_name
 from tasks.dataset.ledger import Ledger
 from tasks.labelled.copies import copy_name
 from tasks.labelled.place import parse_place
@@ -15,9 +16,12 @@ OWN = "representations"
 
 
 def stored_names(styles: Iterable[PlannedStyle]) -> set[str]:
-    """Names of representations, of what `invert` made for them, and of copies of pictures from tables."""
+    """Names of representations, of what `invert` made for them, of copies of pictures from tables, and of banks."""
     names: set[str] = set()
     for style in styles:
+        if style.draw is not None:
+            names.add(bank_name(style.method.name, style.draw.bank))
+            continue
         names.add(f"{style.method.name}/{style.representation}.safetensors")
         names |= {f"{style.method.inversions}/{key}.safetensors" for key in style.inversions}
         places = [parse_place(uri) for uri in style.pictures()]
