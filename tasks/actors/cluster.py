@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 
@@ -67,22 +68,22 @@ def connected(address: str | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    before = signal.getsignal(signal.SIGTERM)
     # It says that token authentication is on, which is what everyone would want.
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     if address:
         ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     else:
         start_local()
-    _take_sigterm_back()
+    _give_sigterm_back(before)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _take_sigterm_back() -> None:
-    """Give SIGTERM to who had it before Ray started, whose own handler prints a trace and aborts the driver."""
-    handler = signal.getsignal(signal.SIGTERM)
+def _give_sigterm_back(handler: Any) -> None:
+    """Give SIGTERM to who had it before Ray started, whose own handlers exit or abort before anyone cleans up."""
     if handler is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
 
