@@ -39,6 +39,8 @@ def end_well(command: Callable[[], object]) -> None:
             raise
         _end(INTERRUPTED, f"The run was interrupted. {AGAIN}")
     except Exception as error:  # noqa: BLE001  # whatever it is, exit code 1 would say that too many pairs failed
+        if _comes_of(error, Terminated):  # Ray makes a SystemError of it where it waits
+            _end(INCOMPLETE, f"The run was asked to end. {AGAIN}")
         if not _says_enough(error):
             traceback.print_exc()
         _end(INCOMPLETE, f"The run ended early ({type(error).__name__}: {shorten_error(error)}). {AGAIN}")
@@ -47,6 +49,13 @@ def end_well(command: Callable[[], object]) -> None:
 def _terminate(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: cleaning up takes a moment
     raise Terminated
+
+
+def _comes_of(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether an error, or what it was raised from or at, is of a kind."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _says_enough(error: Exception) -> bool:

@@ -11,7 +11,7 @@ from tests.chaos.world import Pair, World
 
 pytestmark = [pytest.mark.ray, pytest.mark.prefect, pytest.mark.timeout(1500)]
 
-ALWAYS = (3, 4, 11)
+ALWAYS = (4,)  # a world takes a minute to start, and a run half of one
 SEEDS = [seed if seed in ALWAYS else pytest.param(seed, marks=pytest.mark.slow) for seed in range(110)]
 
 

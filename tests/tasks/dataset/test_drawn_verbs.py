@@ -37,4 +37,4 @@ def test_a_drawn_dataset_is_proven_exported_and_kept(tmp_path: Path) -> None:
     assert (again.problems, again.pictures, again.is_whole) == ([], 6, True)
     request = ExportRequest(format="imagefolder", object_bytes=10**9)
     assert export(ledger, tree, request, TreeExporter(ledger, tree, request)).records == 6
-    assert len([name for name in tree.list("") if name.endswith(".jpg")]) == 6
+    assert len([name for name in tree.list("") if not name.endswith((".jsonl", ".json"))]) == 6
