@@ -55,7 +55,8 @@ def write_generator(run: Stylegan3Run, folder: Path) -> Path:
 
 def write_generator_card(run: Stylegan3Run, weights: Path, folder: Path, about: dict[str, Any]) -> None:
     """Write the card, with how the figures changed during the run."""
-    images = read_history(run.folder)["steps"] * run.settings.batch
-    write_card(
-        run.folder, NAME, weights, folder, {**about, "images": images, "judged": read_losses(run.folder / FIGURES)}
-    )
+    settings = run.settings
+    network = f"tasks/encoders/stylegan3: configuration T, {settings.resolution} pixels, {settings.layers} layers"
+    images = read_history(run.folder)["steps"] * settings.batch
+    judged = read_losses(run.folder / FIGURES)
+    write_card(run.folder, NAME, weights, folder, {"network": network, **about, "images": images, "judged": judged})

@@ -73,6 +73,22 @@ def test_sigterm_ends_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> Non
     assert f"The run was asked to end. Nothing is lost: {AGAIN}." in capsys.readouterr().err
 
 
+def test_sigterm_is_known_under_another_error(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        except BaseException as error:
+            raise SystemError("returned a result with an exception set") from error
+
+    with pytest.raises(SystemExit) as ended:
+        end_well(command)
+    error = capsys.readouterr().err
+    assert ended.value.code == 3
+    assert "The run was asked to end." in error
+    assert "Traceback" not in error
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.prefect

@@ -65,6 +65,8 @@ def test_two_pictures_of_one_name_are_refused(art: Path) -> None:
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="has no pictures"):
+        expand_styles(str(tmp_path))
+    with pytest.raises(RequestError, match="does not exist"):
         expand_styles(str(tmp_path / "nowhere"))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -59,7 +61,7 @@ class Synthesis:
         what = Wanted(self.corpus, self.images, 0, draws, store.uri, "none")
         return plan_wanted(self.output, what, lambda: ShardSize(images=5))
 
-    def finish(self, excluded: frozenset[str] = frozenset()) -> None:
+    def finish(self, excluded: Mapping[str, str] = MappingProxyType({})) -> None:
         ledger = Ledger(self.output)
         for plan in ledger.open_plans():
             for planned in by_shard(ledger.pieces(plan)).values():

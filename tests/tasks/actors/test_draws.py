@@ -189,7 +189,7 @@ def test_another_bank_is_another_draw_and_needs_another_name(synthesis: Synthesi
 
 def test_only_the_pairs_that_failed_are_tried_again(synthesis: Synthesis, art: Path) -> None:
     synthesis.plan(str(art), styles=2, split=SPLIT)
-    synthesis.finish(excluded=frozenset({"train/cat/p00.jpg"}))
+    synthesis.finish(excluded={"train/cat/p00.jpg": "process_died"})
     before = verify(synthesis.output)
     assert (before.records, before.failed) == (22, 4)
     retried = plan_retry(synthesis.output, lambda _: ShardSize())

@@ -122,6 +122,7 @@ def test_a_generator_is_trained_and_exported_from_the_command_line(art: Path, tm
     assert done.exit_code == 0, done.output
     card = json.loads((tmp_path / "stylegan3-art-small.card.json").read_text())
     assert (card["images"], card["training"]["steps"], card["figures"]["judge"]) == (8, 2, "embedded:clip-small")
+    assert card["network"].startswith("tasks/encoders/stylegan3")
     assert card["figures"].keys() >= {"kid_to_art", "kid_to_unseen_art", "kid_of_art_to_art"}
     opened = open_generator(str(tmp_path / "stylegan3-art-small.safetensors"), "cpu")
     tensors, _ = read_average(tmp_path / "run")
