@@ -61,7 +61,7 @@ def measure(ledger: Ledger) -> dict[str, Any]:
     last = ledger.chain[-1]
     return {
         "name": ledger.folder.uri.rstrip("/").rsplit("/", 1)[-1],
-        "corpus": last.corpus.uri,
+        "corpus": _place(last.corpus.uri),
         "records": counts.records,
         "failed": sum(failures.values()),
         "failures": dict(failures.most_common()),
@@ -75,6 +75,11 @@ def measure(ledger: Ledger) -> dict[str, Any]:
         "draws": [_draw(plan, style) for plan, style in draws.values()],
         "banks": [_bank(ledger, key) for key in dict.fromkeys(s.draw.bank for _, s in draws.values() if s.draw)],
     }
+
+
+def _place(uri: str) -> str:
+    """Where something was, without the folders of a machine: a card is made to be published."""
+    return uri if "://" in uri else uri.rstrip("/").rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ def _bank(ledger: Ledger, key: str) -> dict[str, Any]:
     left_out = [{"name": name, "reason": reason} for name, reason in bank.left_out]
     return {
         "key": key,
-        "sources": sorted(source for source in sources if source),
+        "sources": sorted({_place(source) for source in sources if source}),
         "styles": len(bank),
         "licences": dict(licences.most_common(SHOWN)),
         "left_out": len(left_out),

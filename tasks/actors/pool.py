@@ -17,6 +17,7 @@ from tasks.actors.hope import ShardFailure
 from tasks.actors.journal import JournalEntry, open_journal
 from tasks.actors.metrics import Meters
 from tasks.actors.orders import ActorSettings, ShardOrder
+from tasks.actors.representing import split_together
 from tasks.actors.shift import RESTART_POLL_SECONDS, RESTART_SECONDS, OnShard, Shift, find_cause
 from tasks.actors.stylizer import Stylizer
 from tasks.records import RequestError
@@ -286,14 +287,6 @@ class Pool:
                 raise find_cause(error) from error
             except RayActorError:
                 yield few, None
-
-
-def split_together(styles: Styles) -> Iterator[list[PlannedStyle]]:
-    """Styles in calls: as many together as their method makes something of, so that the others are told of sooner."""
-    for method in dict.fromkeys(style.method for style in styles):
-        group = [style for style in styles if style.method == method]
-        for start in range(0, len(group), method.represent_at_once):
-            yield group[start : start + method.represent_at_once]
 
 
 @contextmanager

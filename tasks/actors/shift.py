@@ -11,14 +11,15 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from operator import length_hint
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
+from tasks.actors.crew import Crew
 from tasks.actors.hope import Hope, ShardFailure
 from tasks.actors.journal import JournalEntry
 from tasks.actors.nodes import draining_nodes, is_alive
@@ -44,23 +45,6 @@ DOUBT_SECONDS = 40.0
 
 Call = Any  # a ray.ObjectRef, whose type parameter Ray itself leaves open
 OnShard = Callable[[ShardFooter], None]
-
-
-class Crew(Protocol):
-    """What a shift needs of a pool. `places` says where each actor is."""
-
-    actors: list[Any]
-    places: list[dict[str, Any]]
-
-    def entries(self) -> dict[int, JournalEntry]: ...
-
-    def end_stalled(self, busy_since: Mapping[int, float]) -> list[int]: ...
-
-    def end(self, slot: int) -> None: ...
-
-    def replace(self, slot: int, error: RayActorError) -> None: ...
-
-    def find_killers(self, slot: int, order: ShardOrder, suspects: set[str]) -> dict[str, str]: ...
 
 
 @dataclass
