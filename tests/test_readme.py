@@ -31,6 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
+# Seventeen commands, each a process of its own that starts Ray and Prefect.
+@pytest.mark.timeout(900)
 @pytest.mark.ray
 @pytest.mark.prefect
 def test_the_quickstart_runs_and_each_snippet_reads_what_it_made(folder: Path) -> None:
