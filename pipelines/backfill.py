@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from prefect import flow
 
+from pipelines.command import say
 from pipelines.control import RunControl, control_run, end_cancelled
 from pipelines.job import Job
 from pipelines.partitioned import describe_cells, draft_some, forecast_cells
-from pipelines.plan import say
 from pipelines.stylize import close_run, finish_open_plans, finish_plan, open_actors, prepare
 from pipelines.summary import RunSummary
 from tasks import steps

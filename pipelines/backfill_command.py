@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
+from pipelines.command import Json, TakeOver, print_data, print_summary, run_flow
 
 
 def backfill(
@@ -26,10 +27,8 @@ def backfill(
     at_once: Annotated[int, typer.Option(min=1, help="Partitions that are planned and made at once.")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Begin at most so many; the next time goes on.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop before, with the forecast.")] = False,
-    take_over: Annotated[
-        bool, typer.Option("--take-over", help="Do not wait for a run that works on the dataset: make it stop.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    take_over: TakeOver = False,
+    as_json: Json = False,
 ) -> None:
     """Make what is left of a job partition by partition, each in the styles of one method, the cheapest first."""
     from pipelines.job import load_job
@@ -40,7 +39,6 @@ def backfill(
         _print_forecast(loaded, partitions, limit, as_json)
         return
     from pipelines.backfill import backfill as flow
-    from pipelines.cli import print_summary, run_flow
 
     print_summary(run_flow(flow, loaded, partitions, at_once, limit, take_over), as_json)
 
@@ -65,4 +63,4 @@ def _print_forecast(job: Any, partitions: Any, limit: int | None, as_json: bool)
 
     cells = forecast_backfill(job, partitions)
     chosen = len(cells[:limit])
-    typer.echo(json.dumps([one.to_json() for one in cells], indent=1) if as_json else describe_cells(cells, chosen))
+    print_data([one.to_json() for one in cells], as_json, describe_cells(cells, chosen))

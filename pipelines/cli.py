@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pipelines.backfill_command import backfill
-from pipelines.command import Json, Root, open_dataset, print_data
+from pipelines.command import (
+    Json,
+    Root,
+    TakeOver,
+    open_dataset,
+    print_data,
+    print_forecast,
+    print_summary,
+    run_flow,
+    write_report_anew,
+)
 from pipelines.endings import end_well
 from pipelines.export_command import export
 from pipelines.matrix_command import matrix
@@ -34,9 +43,6 @@ app = typer.Typer(
 )
 
 JobFile = Annotated[Path, typer.Argument(help="The job, a YAML file.", show_default=False)]
-TakeOver = Annotated[
-    bool, typer.Option("--take-over", help="Do not wait for a run that works on the dataset: make it stop.")
-]
 
 
 def main() -> None:
@@ -71,7 +77,7 @@ def run(
 
     loaded = load_job(job)
     if dry_run:
-        _print_forecast(loaded, as_json)
+        print_forecast(loaded, as_json)
     else:
         _run(loaded, as_json, take_over)
 
@@ -81,7 +87,7 @@ def plan(job: JobFile, as_json: Json = False) -> None:
     """Say what a run would make and take: records, bytes, device time, codec cores. Writes nothing."""
     from pipelines.job import load_job
 
-    _print_forecast(load_job(job), as_json)
+    print_forecast(load_job(job), as_json)
 
 
 @app.command()
@@ -155,12 +161,7 @@ def abandon(
 @app.command()
 def report(root: Root, as_json: Json = False) -> None:
     """Write the HTML report of a dataset and print where it is."""
-    from tasks.dataset.ledger import Ledger
-    from tasks.dataset.verify import check
-    from tasks.summary import report_data, write_report
-
-    ledger = Ledger(open_dataset(root))
-    where = write_report(ledger.folder, report_data(ledger, check(ledger)))
+    where = write_report_anew(open_dataset(root))
     print_data({"report": where}, as_json, where)
 
 
@@ -192,32 +193,6 @@ def _run(job: Any, as_json: bool, take_over: bool = False) -> None:
 
         summary = run_flow(stylize, job, take_over)
     print_summary(summary, as_json)
-
-
-def run_flow(flow: Callable[..., Any], *arguments: object) -> Any:
-    """What a flow gives. One that was cancelled by way of Prefect's server ends the command as incomplete."""
-    from prefect.exceptions import CancelledRun
-
-    try:
-        return flow(*arguments)
-    except CancelledRun as error:
-        typer.echo(f"atelier: {error}", err=True)
-        raise typer.Exit(3) from error
-
-
-def print_summary(summary: Any, as_json: bool) -> None:
-    """Print what a run did; ends the command."""
-    print_data(summary.to_json(), as_json, summary.describe())
-    raise typer.Exit(summary.exit_code)
-
-
-def _print_forecast(job: Any, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from pipelines.forecast import forecast_job
-
-    made = forecast_job(job)
-    print_data(asdict(made) if made else None, as_json, made.describe() if made else "Nothing to do.")
 
 
 def _verify_deeply(folder: Any) -> Any:

@@ -20,7 +20,7 @@ from prefect.exceptions import Pause
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled
 
-from pipelines.plan import say
+from pipelines.command import say
 from pipelines.summary import RunSummary
 from tasks.dataset.lease import Lease, LeaseLostError, hold_lease
 from tasks.storage import Folder

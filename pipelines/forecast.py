@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pipelines.command import say
 from pipelines.job import Job
-from pipelines.plan import prepare_wanted, say
+from pipelines.plan import prepare_wanted
 from tasks.actors.cluster import divide, machine_resources
 from tasks.dataset.chain import draft_wanted
 from tasks.dataset.ledger import Ledger

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
+from pipelines.command import Json, make_absolute, print_data
 
 Images = Annotated[
     str,
@@ -39,19 +40,17 @@ def matrix(
     image_column: Annotated[
         str | None, typer.Option(help="Parquet column of the pictures, where several could be it.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Compare pictures with texts by CLIP: the matrix, a heat map, and a summary of retrieval both ways."""
-    import json
-
     from pipelines.matrix import MatrixRequest, compare
     from tasks.scores.retrieval import describe
 
     request = MatrixRequest(
-        images=_absolute(images),
+        images=make_absolute(images),
         texts=texts or (),
         clip=clip,
-        output=_absolute(output),
+        output=make_absolute(output),
         form=form,
         top=top,
         columns=columns,
@@ -61,8 +60,4 @@ def matrix(
         image=image_column,
     )
     summary: dict[str, Any] = compare(request)
-    typer.echo(json.dumps(summary, indent=1) if as_json else describe(summary))
-
-
-def _absolute(path: str) -> str:
-    return path if "://" in path else str(Path(path).expanduser().absolute())
+    print_data(summary, as_json, describe(summary))

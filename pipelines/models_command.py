@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from pipelines.command import Json, print_data
+
 models_app = typer.Typer()
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Source = Annotated[
     Path,
     typer.Argument(
@@ -42,7 +43,7 @@ def models(context: typer.Context, as_json: Json = False) -> None:
     lines += [
         f"{name}\t{c['file']}, {c['size'] / 1e6:.1f} MB, {c['licence']}, {c['source']}" for name, c in official.items()
     ]
-    _print({"embedded": cards, "official": official}, as_json, "\n".join(lines))
+    print_data({"embedded": cards, "official": official}, as_json, "\n".join(lines))
 
 
 @models_app.command("import")
@@ -65,7 +66,7 @@ def import_model(file: Source, output: Output = None, check: Check = False, as_j
         f"For a job of {method}:",
         *(f"{key}: {_as_flow(values, imported.weights)}" for key, values in setting.items()),
     )
-    _print(data, as_json, "\n".join(lines))
+    print_data(data, as_json, "\n".join(lines))
 
 
 def _use(kind: str, weights: str) -> tuple[str, dict[str, dict[str, str]]]:
@@ -89,12 +90,8 @@ def _check(file: Path, as_json: bool) -> None:
     is_archive = embeddings.is_archive(file)
     found = embeddings.name_globals(file) if is_archive else snapshots.name_globals(file)
     lines = [f"{name}\t{'allowed' if allowed else 'NOT ALLOWED'}" for name, allowed in found.items()]
-    _print({"file": str(file), "globals": found}, as_json, "\n".join(lines))
+    print_data({"file": str(file), "globals": found}, as_json, "\n".join(lines))
     if not all(found.values()):
         raise typer.Exit(2)
     read = embeddings.read_attention if is_archive else snapshots.read_generator
     read(file)
-
-
-def _print(data: Any, as_json: bool, text: str) -> None:
-    typer.echo(json.dumps(data, indent=1, default=str) if as_json else text)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipelines.command import say
 from pipelines.job import Job
-from pipelines.plan import prepare_wanted, say
+from pipelines.plan import prepare_wanted
 from tasks.actors.cluster import Share, divide, machine_resources
 from tasks.dataset.cells import Cell, draft_cells, find_cells
 from tasks.dataset.chain import Draft

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-import typer
-
+from pipelines.command import say
 from pipelines.job import Job
 from pipelines.summary import RunSummary
 from tasks.dataset.chain import draft_wanted
@@ -13,17 +12,13 @@ from tasks.dataset.identity import DatasetIdentity, check_identity
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import check
 from tasks.drawing import check_draw, forecast_draws, want_bank
+from tasks.draws.settings import DrawSettings
 from tasks.labelled.rows import ROWS
 from tasks.plan import Wanted
 from tasks.preflight import check_clip, check_output, prepare_styles, settle_format, settle_prompts
 from tasks.records import RequestError
 from tasks.shards import ShardSize
 from tasks.storage import Folder, shorten_error, storage_errors
-
-
-def say(line: str) -> None:
-    """Tell of what was found while a job was planned, on stderr."""
-    typer.echo(line, err=True)
 
 
 def prepare_wanted(job: Job, keep: Folder | None = None) -> Wanted:
@@ -51,6 +46,13 @@ def refuse_draw(job: Job) -> None:
     """Raise RequestError where a job is for `atelier synthesize`: a run would make every content in every style."""
     if job.draw is not None:
         raise RequestError("The job has a `draw`: run it with `atelier synthesize`, or leave `draw` out.")
+
+
+def ask_for_draw(job: Job) -> DrawSettings:
+    """The draw of a job for `atelier synthesize`. Raises RequestError where it has none."""
+    if job.draw is None:
+        raise RequestError("The job has no `draw`: add one (`draw: {styles: 1}`), or run it with `atelier run`.")
+    return job.draw
 
 
 def _open_ledger(folder: Folder) -> Ledger:

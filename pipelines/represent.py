@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import flow
 
+from pipelines.command import say
 from pipelines.job import Job
-from pipelines.plan import say
 from tasks import steps
 from tasks.actors.on_demand import PoolOnDemand
 from tasks.draws.settings import DrawSettings

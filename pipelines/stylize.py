@@ -7,9 +7,10 @@ from contextlib import suppress
 
 from prefect import flow
 
+from pipelines.command import say
 from pipelines.control import RunControl, control_run, end_cancelled
 from pipelines.job import Job
-from pipelines.plan import refuse_draw, say
+from pipelines.plan import refuse_draw
 from pipelines.summary import RunSummary
 from tasks import steps
 from tasks.actors.hope import HopelessError

@@ -7,9 +7,10 @@ from contextlib import suppress
 
 from prefect import flow
 
+from pipelines.command import say
 from pipelines.control import RunControl, control_run, end_cancelled
 from pipelines.job import Job
-from pipelines.plan import say
+from pipelines.plan import ask_for_draw
 from pipelines.stylize import close_run, finish_open_plans, open_actors
 from pipelines.summary import RunSummary
 from tasks import steps
@@ -21,7 +22,6 @@ from tasks.drawing import WantedBank, make_draws
 from tasks.draws.settings import DrawSettings
 from tasks.plan import Wanted
 from tasks.preflight import check_clip, check_output
-from tasks.records import RequestError
 from tasks.storage import Folder
 
 
@@ -37,9 +37,7 @@ def synthesize(job: Job, take_over: bool = False) -> RunSummary:
 
 def run_synthesis(job: Job, take_over: bool = False) -> RunSummary:
     """What `synthesize` does, in whatever flow run it is called."""
-    draw = job.draw
-    if draw is None:
-        raise RequestError("The job has no `draw`: add one (`draw: {styles: 1}`), or run it with `atelier run`.")
+    draw = ask_for_draw(job)
     started = time.monotonic()
     summary = RunSummary(output=job.output, max_failed=job.max_failed)
     output = check_output(job.output, job.images, job.seed)

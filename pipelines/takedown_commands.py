@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.command import Json, Root, open_dataset, print_data, say
+from pipelines.command import Json, Root, open_dataset, print_data, say, write_report_anew
 from tasks.records import RequestError
 
 if TYPE_CHECKING:
     from tasks.dataset.forget import Takedown
-    from tasks.storage import Folder
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 Yes = Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be done.")]
@@ -47,19 +46,10 @@ def forget(
         with make_bar(len(takedown.shards), "shard") as bar:
             carry_out(folder, takedown, lambda _: bar.update())
         if takedown.reports:
-            _report_anew(folder)
+            write_report_anew(folder)
     for remark in takedown.remarks:
         say(remark)
     print_data(_to_json(takedown, yes), as_json, _describe(takedown, yes))
-
-
-def _report_anew(folder: Folder) -> None:
-    from tasks.dataset.ledger import Ledger
-    from tasks.dataset.verify import check
-    from tasks.summary import report_data, write_report
-
-    ledger = Ledger(folder)
-    write_report(folder, report_data(ledger, check(ledger)))
 
 
 def _to_json(takedown: Takedown, done: bool) -> dict[str, object]:

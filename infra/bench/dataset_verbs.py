@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from infra.bench.planning import make_style
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.archives import ArchiveExporter
 from tasks.dataset.chain import plan_wanted
@@ -32,27 +33,13 @@ from tasks.dataset.status import read_progress
 from tasks.dataset.trees import TreeExporter
 from tasks.dataset.verify import check
 from tasks.images.settings import ImageSettings
-from tasks.methods.adain.settings import AdainSettings
 from tasks.plan import Plan, Wanted
 from tasks.shards import PlannedPiece, ShardSize, by_shard
 from tasks.storage import Folder
-from tasks.styles import PlannedReference, PlannedStyle, pair_seed
+from tasks.styles import PlannedStyle, pair_seed
 
 EXPORTERS = {"parquet": CompactExporter, "webdataset": ArchiveExporter, "imagefolder": TreeExporter}
 SIDE = 512
-
-
-def style(name: str) -> PlannedStyle:
-    """A style of a text that nobody represents."""
-    return PlannedStyle(
-        name=name,
-        references=(PlannedReference(text=name, weight=1.0),),
-        method=AdainSettings(),
-        version=AdainSettings.version,
-        weights_digest="weights",
-        digest=name,
-        representation=name,
-    )
 
 
 def build(where: Path, contents: int) -> None:
@@ -62,7 +49,12 @@ def build(where: Path, contents: int) -> None:
         (where / "photos" / f"{number:06d}.jpg").write_bytes(b"%d" % number)
     folder = Folder(str(where / "out"))
     wanted = Wanted(
-        CorpusSettings(uri=str(where / "photos")), ImageSettings(), 0, (style("wave"), style("ink")), "store", "none"
+        CorpusSettings(uri=str(where / "photos")),
+        ImageSettings(),
+        0,
+        (make_style("wave"), make_style("ink")),
+        "store",
+        "none",
     )
     plan = plan_wanted(folder, wanted, lambda: ShardSize(images=100))
     assert plan is not None

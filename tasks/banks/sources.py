@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.banks.names import name_style
@@ -18,6 +17,7 @@ from tasks.corpus import open_corpus
 from tasks.corpus.base import Piece
 from tasks.corpus.settings import CorpusSettings
 from tasks.methods.settings import MethodSettings
+from tasks.planned import to_pieces, to_table
 from tasks.records import RequestError
 from tasks.storage import Folder
 from tasks.styles import PlannedStyle, weights_digest
@@ -27,16 +27,6 @@ PART_STYLES = 1024
 MOST_STYLES = 1_000_000
 # Formats whose pictures a reference can name (tasks/labelled/place.py).
 FORMATS = ("folder", "parquet")
-LISTING = pa.schema(
-    [
-        ("path", pa.string()),
-        ("version", pa.string()),
-        ("bytes", pa.int64()),
-        ("modified", pa.int64()),
-        ("first_row", pa.int64()),
-        ("rows", pa.int64()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -126,11 +116,13 @@ def _check(uri: str, pieces: Sequence[Piece]) -> None:
 
 def _cut(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
     run: list[Piece] = []
+    held = 0
     for piece in pieces:
         run.append(piece)
-        if sum(one.contents for one in run) >= PART_STYLES:
+        held += piece.contents
+        if held >= PART_STYLES:
             yield run
-            run = []
+            run, held = [], 0
     if run:
         yield run
 
@@ -143,14 +135,12 @@ def _read_listing(store: Folder, uri: str) -> list[Piece]:
     data = store.read_or_none(_listing_name(uri))
     if data is None:
         return []
-    columns = (column.to_pylist() for column in pq.read_table(io.BytesIO(data)).columns)
-    return [Piece(*row) for row in zip(*columns, strict=True)]
+    return list(to_pieces(pq.read_table(io.BytesIO(data))))
 
 
 def _write_listing(store: Folder, uri: str, pieces: Sequence[Piece]) -> None:
-    columns = [pa.array([getattr(piece, one.name) for piece in pieces], one.type) for one in LISTING]
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_arrays(columns, schema=LISTING), sink, compression="zstd")
+    pq.write_table(to_table(pieces), sink, compression="zstd")
     store.publish(_listing_name(uri), sink.getvalue(), create=False)
 
 

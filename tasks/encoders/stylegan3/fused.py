@@ -51,7 +51,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class FusedPlan:
-    """The tiles of both directions, and the leaky ReLU."""
+    """The tiles of both directions, and the leaky ReLU: it runs the kernels."""
 
     size: int
     size_out: int
@@ -59,6 +59,30 @@ class FusedPlan:
     backward: Tile
     slope: float
     clamp: float
+
+    def activate(self, planes_PHW: Tensor) -> Tensor:
+        """Planes [P, size, size] through both filters and the leaky ReLU between them: [P, size_out, size_out]."""
+        out_POO = planes_PHW.new_empty(len(planes_PHW), self.size_out, self.size_out)
+        tile = self.forward
+        across = triton.cdiv(self.size_out, tile.step_out)
+        _activate_kernel[(len(planes_PHW) * across**2,)](
+            planes_PHW, out_POO, tile.up_BI, tile.down_OB, across, self.size, self.size_out, tile.step_in,
+            tile.step_out, tile.first_in, self.slope, self.clamp, BETWEEN, OUTSIDE, _precision(planes_PHW),
+            num_warps=WARPS,
+        )  # fmt: skip
+        return out_POO
+
+    def activate_back(self, gradients_POO: Tensor, planes_PHW: Tensor) -> Tensor:
+        """Gradients of what went in, of those of what came out; the leaky ReLU is computed again."""
+        out_PHW = torch.empty_like(planes_PHW)
+        tile = self.backward
+        across = triton.cdiv(self.size, tile.step_in)
+        _activate_back_kernel[(len(planes_PHW) * across**2,)](
+            gradients_POO, planes_PHW, out_PHW, tile.up_BI, tile.down_OB, across, self.size, self.size_out,
+            tile.step_in, tile.step_out, tile.first_in, tile.first_out, tile.inner, self.slope, self.clamp, BETWEEN,
+            OUTSIDE, _precision(planes_PHW), num_warps=WARPS,
+        )  # fmt: skip
+        return out_PHW
 
 
 def plan_tiles(up_taps_T: Tensor, down_taps_T: Tensor, up: int, down: int, before: int) -> tuple[Tile, Tile]:
@@ -99,31 +123,6 @@ def _fits_backward(step: int, up: int, down: int, up_count: int, offset: int) ->
     between = (step - 1) * up + up_count
     fits = between <= BETWEEN and step + 2 * ((up_count - 1) // up) <= OUTSIDE
     return fits and step * up % down == 0 and (between - 1 + offset) // down < OUTSIDE
-
-
-def activate(planes_PHW: Tensor, plan: FusedPlan) -> Tensor:
-    """Planes [P, size, size] through both filters and the leaky ReLU between them: [P, size_out, size_out]."""
-    out_POO = planes_PHW.new_empty(len(planes_PHW), plan.size_out, plan.size_out)
-    tile = plan.forward
-    across = triton.cdiv(plan.size_out, tile.step_out)
-    _activate_kernel[(len(planes_PHW) * across**2,)](
-        planes_PHW, out_POO, tile.up_BI, tile.down_OB, across, plan.size, plan.size_out, tile.step_in, tile.step_out,
-        tile.first_in, plan.slope, plan.clamp, BETWEEN, OUTSIDE, _precision(planes_PHW), num_warps=WARPS,
-    )  # fmt: skip
-    return out_POO
-
-
-def activate_back(gradients_POO: Tensor, planes_PHW: Tensor, plan: FusedPlan) -> Tensor:
-    """Gradients of what went in, of those of what came out; the leaky ReLU is computed again."""
-    out_PHW = torch.empty_like(planes_PHW)
-    tile = plan.backward
-    across = triton.cdiv(plan.size, tile.step_in)
-    _activate_back_kernel[(len(planes_PHW) * across**2,)](
-        gradients_POO, planes_PHW, out_PHW, tile.up_BI, tile.down_OB, across, plan.size, plan.size_out, tile.step_in,
-        tile.step_out, tile.first_in, tile.first_out, tile.inner, plan.slope, plan.clamp, BETWEEN, OUTSIDE,
-        _precision(planes_PHW), num_warps=WARPS,
-    )  # fmt: skip
-    return out_PHW
 
 
 def _precision(planes: Tensor) -> str:

@@ -96,9 +96,7 @@ class _FilteredLeakyRelu(torch.autograd.Function):
         ctx.plan = plan
         ctx.save_for_backward(planes_PHW)
         if plan.fused is not None:
-            from tasks.encoders.stylegan3 import fused
-
-            return fused.activate(planes_PHW, plan.fused)
+            return plan.fused.activate(planes_PHW)
         out_POO = planes_PHW.new_empty(len(planes_PHW), plan.size_out, plan.size_out)
         for part in plan.split(planes_PHW):
             out_POO[part] = plan.down.apply(plan.activate(planes_PHW[part]))
@@ -110,9 +108,7 @@ class _FilteredLeakyRelu(torch.autograd.Function):
         (planes_PHW,), plan = ctx.saved_tensors, ctx.plan
         gradients_POO = gradients_POO.contiguous()
         if plan.fused is not None:
-            from tasks.encoders.stylegan3 import fused
-
-            return fused.activate_back(gradients_POO, planes_PHW, plan.fused), None
+            return plan.fused.activate_back(gradients_POO, planes_PHW), None
         out_PHW = torch.empty_like(planes_PHW)
         for part in plan.split(planes_PHW):
             activated_PHW = plan.activate(planes_PHW[part])

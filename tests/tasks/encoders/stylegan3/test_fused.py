@@ -39,8 +39,8 @@ def check(up: int, down: int, up_taps: int, down_taps: int, padding: tuple[int, 
     scaled_T, size_out = up_taps_T * up * change.gain**0.5, expected.shape[-1]
     tiles = fused.plan_tiles(scaled_T, down_taps_T, up, down, padding[0])
     plan = fused.FusedPlan(SIZE, size_out, *tiles, change.slope, change.clamp)
-    assert_close(fused.activate(planes_PHW, plan), expected.detach(), rtol=1e-4, atol=1e-3)
-    gradient_PHW = fused.activate_back(weights_POO, planes_PHW, plan)
+    assert_close(plan.activate(planes_PHW), expected.detach(), rtol=1e-4, atol=1e-3)
+    gradient_PHW = plan.activate_back(weights_POO, planes_PHW)
     # Where a sample between lies at 0 or at the clamp up to rounding, its gradient is one of two.
     difference = (gradient_PHW - expected_gradient[0]).norm() / expected_gradient.norm()
     assert difference < 1e-3, difference
