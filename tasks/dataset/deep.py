@@ -82,9 +82,11 @@ def _check_row(row: Mapping[str, Any], plan: Plan, shard: int, styles: Mapping[s
     style = styles.get(drawn or row["style_digest"])
     if style is None:
         return "its style_digest is of no style of the plan"
-    expected: dict[str, Any] = {"method": style.method.name, "plan": plan.seq, "shard": shard}
-    if drawn is None:  # what a draw gave is proven by `check`
-        expected |= {column: getattr(style, name) for column, name in REPEATED.items()}
+    # What a draw gave is proven by `check`.
+    repeated = REPEATED if drawn is None else {}
+    expected: dict[str, Any] = {column: getattr(style, name) for column, name in repeated.items()}
+    expected |= {"method": style.method.name, "plan": plan.seq, "shard": shard}
+    if drawn is None:
         expected["seed"] = pair_seed(plan.seed, row["content_id"], style.digest)
     wrong = [column for column, value in expected.items() if row[column] != value]
     if wrong:
