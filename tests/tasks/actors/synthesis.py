@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.actors.banking import pack, represent_part
@@ -18,6 +19,7 @@ from tasks.actors.shard import stylize_shard
 from tasks.banks.kept import find_bank
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.chain import plan_wanted
+from tasks.dataset.footer import KEY
 from tasks.dataset.ledger import Ledger
 from tasks.drawing import WantedBank, check_draw, forecast_draws, make_draws, want_bank
 from tasks.draws.settings import DrawSettings
@@ -27,10 +29,22 @@ from tasks.plan import Plan, Wanted
 from tasks.preflight import settle_format
 from tasks.shards import ShardSize, by_shard
 from tasks.storage import Folder
-from tests.tasks.actors.making import IMAGES
+from tests.tasks.actors.making import IMAGES, photograph
 
 METHOD = AdainSettings()
 Row = dict[str, Any]
+
+
+SPLIT = {"parts": {"train": 3, "test": 2}}
+
+
+def write_art(folder: Path, count: int = 12) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        photograph(40 + number, 48, 500 + number).save(folder / f"a{number:02d}.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    (folder / "twin.png").write_bytes((folder / "a03.png").read_bytes())
+    return folder
 
 
 def make_bank(loaded: Loaded, wanted: WantedBank) -> str:
@@ -76,3 +90,18 @@ class Synthesis:
     def rows(self, place: str = "data") -> list[Row]:
         names = sorted(self.output.list(place))
         return [row for name in names for row in pq.read_table(BytesIO(self.output.read(name))).to_pylist()]
+
+
+def rewrite(folder: Folder, change: dict[str, Any]) -> None:
+    """Change the first row of the first shard, whose footer and counts stay as they are."""
+    name = min(folder.list("data"))
+    table = pq.read_table(BytesIO(folder.read(name)))
+    rows = table.to_pylist()
+    rows[0] |= change
+    changed = pa.Table.from_pylist(rows, table.schema)
+    sink = BytesIO()
+    metadata = pq.read_metadata(BytesIO(folder.read(name))).metadata
+    with pq.ParquetWriter(sink, changed.schema) as writer:
+        writer.write_table(changed)
+        writer.add_key_value_metadata({KEY.decode(): metadata[KEY].decode()})
+    folder.publish(name, sink.getvalue(), create=False)

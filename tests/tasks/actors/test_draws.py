@@ -20,33 +20,19 @@ from tasks.banks.tensors import BankTensors
 from tasks.corpus.settings import CorpusSettings
 from tasks.datacard import write_card
 from tasks.dataset.chain import plan_retry
-from tasks.dataset.footer import KEY
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import verify
 from tasks.drawing import WantedBank, check_draw, want_bank
 from tasks.draws.choosing import Urn
 from tasks.draws.settings import DrawSettings
-from tasks.images.settings import ImageSettings
 from tasks.methods.clipstyler.settings import FastSettings
 from tasks.records import RequestError
 from tasks.shards import ShardSize
-from tasks.storage import Folder
 from tasks.style_settings import ReferenceSettings, StyleSettings
 from tasks.styles import PlannedStyle, plan_style
-from tests.tasks.actors.making import IMAGES, encoded, load, photograph, stylize, write_photographs
+from tests.tasks.actors.making import IMAGES, load, photograph, stylize, write_photographs
 from tests.tasks.actors.making import make_order as make_plain_order
-from tests.tasks.actors.synthesis import METHOD, Row, Synthesis, make_bank
-
-SPLIT = {"parts": {"train": 3, "test": 2}}
-
-
-def write_art(folder: Path, count: int = 12) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        photograph(40 + number, 48, 500 + number).save(folder / f"a{number:02d}.png")
-    (folder / "broken.png").write_bytes(b"no picture")
-    (folder / "twin.png").write_bytes((folder / "a03.png").read_bytes())
-    return folder
+from tests.tasks.actors.synthesis import METHOD, SPLIT, Synthesis, make_bank, rewrite, write_art
 
 
 @pytest.fixture(scope="module")
@@ -203,21 +189,6 @@ def test_only_the_pairs_that_failed_are_tried_again(synthesis: Synthesis, art: P
     assert len(set(rows)) == len(rows) == 24
 
 
-def rewrite(folder: Folder, change: dict[str, Any]) -> None:
-    """Change the first row of the first shard, whose footer and counts stay as they are."""
-    name = min(folder.list("data"))
-    table = pq.read_table(BytesIO(folder.read(name)))
-    rows = table.to_pylist()
-    rows[0] |= change
-    changed = pa.Table.from_pylist(rows, table.schema)
-    sink = BytesIO()
-    metadata = pq.read_metadata(BytesIO(folder.read(name))).metadata
-    with pq.ParquetWriter(sink, changed.schema) as writer:
-        writer.write_table(changed)
-        writer.add_key_value_metadata({KEY.decode(): metadata[KEY].decode()})
-    folder.publish(name, sink.getvalue(), create=False)
-
-
 @pytest.mark.parametrize(
     "change", [{"style_digest": "another"}, {"bank_part": "train"}, {"seed": 7}, {"strength": 0.123}, {"style": "a00?"}]
 )
@@ -240,78 +211,6 @@ def test_without_the_banks_manifest_nothing_is_proven(synthesis: Synthesis, art:
 
     _read_bank.cache_clear()
     assert any("is missing or damaged" in problem for problem in verify(synthesis.output).problems)
-
-
-def write_table(path: Path, count: int = 6) -> list[Row]:
-    """Photographs with boxes, a mask, a numbered split and a label."""
-    rows = []
-    for number in range(count):
-        mask = Image.new("L", (96, 64))
-        mask.paste(200, (12, 8, 60, 40))
-        rows.append(
-            {
-                "image": {"bytes": encoded(photograph(96, 64, number), "png"), "path": None},
-                "objects": {"bbox": [[12.0, 8.0, 48.0, 32.0]], "category": [number]},
-                "mask": encoded(mask, "png"),
-                "part": number % 2,
-                "label": f"class {number % 3}",
-            }
-        )
-    rows[-1]["part"] = 2
-    schema = pa.schema(
-        [
-            ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-            ("objects", pa.struct([("bbox", pa.list_(pa.list_(pa.float32()))), ("category", pa.list_(pa.int64()))])),
-            ("mask", pa.binary()),
-            ("part", pa.int64()),
-            ("label", pa.string()),
-        ]
-    )
-    names = {"_type": "ClassLabel", "names": ["train", "test", "unused"]}
-    features = json.dumps({"info": {"features": {"part": names}}})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema.with_metadata({"huggingface": features})), path)
-    return rows
-
-
-LABELS = {"boxes": "objects", "masks": "mask"}
-
-
-def test_boxes_masks_and_a_numbered_split_come_along(tmp_path: Path, art: Path) -> None:
-    write_table(tmp_path / "corpus/a.parquet")
-    corpus = CorpusSettings(uri=str(tmp_path / "corpus"), labels=LABELS)  # type: ignore[arg-type]
-    images = ImageSettings(size=32, fit="crop", codec="png")
-    synthesis = Synthesis(tmp_path / "out", corpus, images)
-    rows = synthesis.make(str(art), styles=1, split=SPLIT | {"column": "part"})
-    assert [(row["part"], row["bank_part"]) for row in rows] == [(n % 2, ["train", "test"][n % 2]) for n in range(5)]
-    for number, row in enumerate(rows):
-        # 96x64 to 48x32, of which the middle 32 columns: x / 2 - 8, y / 2.
-        assert row["objects"] == {"bbox": [[0.0, 4.0, 22.0, 16.0]], "category": [number]}
-        assert row["placement"] == {"scale_x": 0.5, "scale_y": 0.5, "offset_x": -8.0, "offset_y": 0.0}
-        mask = np.asarray(Image.open(BytesIO(row["mask"])))
-        assert (mask > 0).nonzero()[0].min() == 4
-        assert (mask[4:20, 0:22] == 200).all()
-        assert mask.sum() == 200 * 16 * 22
-        assert (row["width"], row["height"]) == (32, 32)
-    (failed,) = synthesis.rows("failures")
-    assert (failed["error_class"], failed["style"], failed["bank_part"]) == ("unknown_split", "draw-1", None)
-    found = verify(synthesis.output)
-    assert found.is_whole, found.problems
-
-
-def test_at_their_own_size_labels_are_the_same_bytes(tmp_path: Path, art: Path) -> None:
-    given = write_table(tmp_path / "corpus/a.parquet", 3)
-    corpus = CorpusSettings(uri=str(tmp_path / "corpus"))
-    rows = Synthesis(tmp_path / "out", corpus, ImageSettings(size="keep")).make(str(art), styles=1)
-    kept = ("objects", "mask", "label", "part")
-    assert [[row[name] for name in kept] for row in rows] == [[row[name] for name in kept] for row in given]
-
-
-def test_labels_that_nobody_named_are_refused_where_pixels_move(tmp_path: Path, art: Path) -> None:
-    write_table(tmp_path / "corpus/a.parquet")
-    synthesis = Synthesis(tmp_path / "out", CorpusSettings(uri=str(tmp_path / "corpus")))
-    with pytest.raises(RequestError, match="The column 'objects' looks like places in pictures"):
-        synthesis.plan(str(art))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tasks.corpus import open_corpus
 from tasks.corpus.settings import CorpusSettings
 from tasks.dataset.chain import plan_wanted
 from tasks.dataset.footer import ShardFooter
+from tasks.dataset.forget import carry_out, find_takedown
 from tasks.dataset.ledger import PAIR_COLUMNS, Ledger, PairKey, pair_rows, planned_pairs, read_columns, shard_name
 from tasks.dataset.sink import ShardSpool, commit, new_token, picture_path
 from tasks.images.settings import ImageSettings
@@ -135,3 +136,10 @@ def read_shard(folder: Folder, plan: int, shard: int, place: str = "data") -> pa
     import pyarrow.parquet as pq
 
     return pq.read_table(io.BytesIO(folder.read(f"{place}/{shard_name(plan, shard)}")))
+
+
+def take_down(folder: Folder, contents: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> list[str]:
+    """Names of the objects that were replaced."""
+    replaced: list[str] = []
+    carry_out(folder, find_takedown(Ledger(folder), contents, names), replaced.append)
+    return sorted(replaced)

@@ -4,107 +4,32 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import tarfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tasks.dataset import writing
-from tasks.dataset.archives import ArchiveExporter
-from tasks.dataset.chain import abandon_plans, plan_retry
-from tasks.dataset.compact import CompactExporter
-from tasks.dataset.export import Exported, Exporter, ExportRequest, Format, PartDone, export
+from tasks.dataset.chain import plan_retry
+from tasks.dataset.export import ExportRequest, Format, PartDone, export
 from tasks.dataset.forget import carry_out, find_takedown
 from tasks.dataset.ledger import Ledger, pair_rows
-from tasks.dataset.trees import TreeExporter
 from tasks.dataset.verify import verify
 from tasks.records import RequestError
 from tasks.shards import ShardSize
 from tasks.storage import Folder
-from tests.tasks.dataset.making import commit_shard, finish, plan, plan_something, styles, wanted, write_photos
-
-BOTH = styles("wave", "ink")
-MORE = styles("wave", "ink", "mosaic")
-EXPORTERS = {"parquet": CompactExporter, "webdataset": ArchiveExporter, "imagefolder": TreeExporter}
-LAYOUTS = pytest.mark.parametrize("layout", EXPORTERS)
-
-
-def exporter(folder: Folder, target: Folder, request: ExportRequest) -> Exporter:
-    made: Exporter = EXPORTERS[request.format](Ledger(folder), target, request)
-    return made
-
-
-def run(folder: Folder, target: Folder, layout: Format, size: int = 10**9, **options: Any) -> Exported:
-    request = ExportRequest(format=layout, object_bytes=size, **options)
-    return export(Ledger(folder), target, request, exporter(folder, target, request))
-
-
-def write_tables(folder: Path) -> None:
-    """Eight rows with class numbers, in two files."""
-    folder.mkdir()
-    features = {"kind": {"_type": "ClassLabel", "names": ["cat", "dog"]}, "image": {"_type": "Image"}}
-    described = {"huggingface": json.dumps({"info": {"features": features}})}
-    for number in range(2):
-        rows = {
-            "image": pa.array([b"row %d" % row for row in range(4)], pa.binary()),
-            "kind": pa.array([0, 1, 1, None], pa.int64()),
-            "split": ["train", "train", "test", "test"],
-            "mask": pa.array([b"\xff\x00"] * 4, pa.binary()),
-        }
-        pq.write_table(pa.table(rows).replace_schema_metadata(described), folder / f"{number}.parquet")
-
-
-@pytest.fixture(scope="module")
-def weeks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what weeks leave: nights, a new style, another corpus, a plan given up, retries, a takedown."""
-    tmp_path = tmp_path_factory.mktemp("weeks")
-    folder, photos = Folder(str(tmp_path / "out")), tmp_path / "photos"
-    for night in range(3):
-        write_photos(photos, range(5 * night, 5 * night + 5))
-        plan_something(folder, wanted(photos, BOTH), images=2)
-        finish(folder, failing={"003.jpg", "007.jpg"})
-    plan_something(folder, wanted(photos, MORE), images=4)
-    finish(folder, failing={"003.jpg"})
-    write_tables(tmp_path / "tables")
-    plan_something(folder, wanted(tmp_path / "tables", BOTH, image="image"), images=3)
-    finish(folder)
-    for failing in ({"003.jpg"}, set[str]()):
-        assert plan_retry(folder, lambda _: ShardSize(images=1)) is not None
-        finish(folder, failing)
-    write_photos(photos, range(15, 22))
-    given_up = plan_something(folder, wanted(photos, MORE), images=2)
-    commit_shard(folder, given_up, 1, failing={"017.jpg"})
-    abandon_plans(folder)
-    carry_out(folder, find_takedown(Ledger(folder), ("001.jpg", "0.parquet#2"), ()))
-    assert verify(folder).is_whole
-    return tmp_path
-
-
-@pytest.fixture
-def busy(weeks: Path, tmp_path: Path) -> Folder:
-    """That dataset, for one test."""
-    shutil.copytree(weeks / "out", tmp_path / "out")
-    return Folder(str(tmp_path / "out"))
-
-
-def rows_of(folder: Folder) -> list[dict[str, Any]]:
-    """Every record, without where it lies."""
-    tables = [pq.read_table(io.BytesIO(folder.read(name))) for name in folder.list("data")]
-    rows = [row for table in tables for row in table.to_pylist()]
-    place = ("plan", "shard")
-    return sorted(
-        ({k: v for k, v in row.items() if k not in place} for row in rows),
-        key=lambda row: (row["content_id"], row["content_version"], row["style"]),
-    )
-
-
-def standing_failures(folder: Folder) -> Counter[tuple[str, str, str]]:
-    return Counter(pair for table in Ledger(folder).failures() for pair in pair_rows(table))
+from tests.tasks.dataset.exporting import (
+    BOTH,
+    LAYOUTS,
+    MORE,
+    exporter,
+    rows_of,
+    run,
+    standing_failures,
+)
+from tests.tasks.dataset.making import commit_shard, finish, plan, plan_something, wanted
 
 
 @pytest.mark.parametrize("place", ["disk", "s3"])
@@ -287,94 +212,3 @@ def test_a_takedown_while_it_is_exported_reaches_the_new_dataset(dataset: Folder
     carry_out(target, find_takedown(Ledger(target), (), ()))
     assert verify(target).is_whole
     assert rows_of(target) == rows_of(dataset)
-
-
-def samples_of(folder: Folder) -> dict[str, dict[str, bytes]]:
-    """What each sample of all tars has, by its key and then by ending; no name comes twice."""
-    found: dict[str, dict[str, bytes]] = {}
-    for name in folder.list(""):
-        if name.endswith(".tar"):
-            with tarfile.open(fileobj=io.BytesIO(folder.read(name))) as tar:
-                for member in tar:
-                    key, _, ending = member.name.partition(".")
-                    assert ending not in found.setdefault(key, {})
-                    file = tar.extractfile(member)
-                    assert file is not None
-                    found[key][ending] = file.read()
-    return found
-
-
-@pytest.mark.parametrize("place", ["disk", "s3"])
-def test_tars_hold_a_picture_its_record_and_its_class(
-    busy: Folder, tmp_path: Path, place: str, request: pytest.FixtureRequest
-) -> None:
-    target = Folder(str(tmp_path / "new") if place == "disk" else f"{request.getfixturevalue('s3')}/new")
-    run(busy, target, "webdataset", size=60_000, label=None)
-    samples = samples_of(target)
-    rows = {(row["content_id"], row["style"]): row for row in rows_of(busy)}
-    assert len(samples) == len(rows)
-    assert sum(name.endswith(".tar") for name in target.list("")) > 2
-    for key, sample in samples.items():
-        assert key.isascii()
-        told = json.loads(sample["json"])
-        row = rows[told["content_id"], told["style"]]
-        assert sample["jpg"] == row["image"]["bytes"]
-        assert told["seed"] == row["seed"]
-        assert "image" not in told
-        assert sample.get("cls") == (None if row.get("kind") is None else str(row["kind"]).encode())
-    assert sum("cls" in sample for sample in samples.values()) == 10
-
-
-def test_a_label_that_no_corpus_has_is_refused(busy: Folder, tmp_path: Path) -> None:
-    for name in ("split", "width", "colour"):
-        with pytest.raises(RequestError, match=f"'{name}' is no column of class numbers; of whole numbers are: kind"):
-            run(busy, Folder(str(tmp_path / name)), "webdataset", label=name)
-
-
-def test_records_are_chosen_by_what_columns_hold(busy: Folder, tmp_path: Path) -> None:
-    target = Folder(str(tmp_path / "new"))
-    done = run(busy, target, "webdataset", where=("content_id >= 010.jpg", "content_id < '012.jpg'", "style != ink"))
-    names = {
-        (json.loads(one["json"])["content_id"], json.loads(one["json"])["style"]) for one in samples_of(target).values()
-    }
-    assert names == {(f"01{n}.jpg", style) for n in range(2) for style in ("wave", "mosaic")}
-    assert done.records == 4
-
-
-@pytest.mark.parametrize(
-    ("where", "message"),
-    [
-        ("colour = red", "no column 'colour'"),
-        ("clip_text > high", "is float, and 'high' is no such value"),
-        ("clip_text", "is no condition"),
-        ("image = 1", "no column 'image'"),
-    ],
-)
-def test_a_condition_that_means_nothing_is_refused(dataset: Folder, tmp_path: Path, where: str, message: str) -> None:
-    target = Folder(str(tmp_path / "new"))
-    with pytest.raises(RequestError, match=message):
-        run(dataset, target, "webdataset", where=(where,))
-    assert target.list("") == {}
-
-
-def test_a_condition_on_a_dataset_is_refused_for_it_owns_whole_pairs(dataset: Folder, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="A dataset holds every pair"):
-        run(dataset, Folder(str(tmp_path / "new")), "parquet", where=("clip_text > 0.2",))
-
-
-def test_a_tree_has_a_folder_a_style_and_lines_that_name_its_files(busy: Folder, tmp_path: Path) -> None:
-    target = Folder(str(tmp_path / "new"))
-    done = run(busy, target, "imagefolder", size=60_000)
-    lines = [json.loads(line) for line in target.read("metadata.jsonl").splitlines()]
-    rows = {(row["content_id"], row["style"]): row for row in rows_of(busy)}
-    assert done.records == len(lines) == len(rows)
-    for line in lines:
-        row = rows[line["content_id"], line["style"]]
-        assert target.read(line["file_name"]) == row["image"]["bytes"]
-        assert line["file_name"].startswith(f"{row['style']}/")
-        assert line.get("mask") in (None, "/wA=")
-    names = {line["file_name"] for line in lines}
-    assert "wave/000.jpg" in names
-    kept = {n for n in target.list("") if not n.startswith(".atelier-export/")}
-    assert kept == names | {"metadata.jsonl"}
-    assert not [name for name in target.list(".atelier-export") if name.endswith(".jsonl")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from tasks.dataset import forget, rewriting
 from tasks.dataset.chain import plan_retry, plan_wanted
 from tasks.dataset.footer import read_footer
 from tasks.dataset.forget import carry_out, find_takedown
-from tasks.dataset.forgotten import Forgotten, digest_name, mark_forgotten, read_forgotten
+from tasks.dataset.forgotten import Forgotten, digest_name, mark_forgotten
 from tasks.dataset.identity import read_identity
-from tasks.dataset.ledger import Ledger, shard_name
+from tasks.dataset.ledger import Ledger
 from tasks.dataset.rewriting import rewrite_shard
 from tasks.dataset.stored import stored_names
 from tasks.dataset.verify import verify
@@ -38,6 +37,7 @@ from tests.tasks.dataset.making import (
     read_shard,
     recorded,
     styles,
+    take_down,
     wanted,
     write_photos,
 )
@@ -53,13 +53,6 @@ def made(place: str, photos: Path, tmp_path: Path, request: pytest.FixtureReques
     plan_something(folder, wanted(photos, BOTH))
     finish(folder, failing={"003.jpg"})
     return folder
-
-
-def take_down(folder: Folder, contents: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> list[str]:
-    """Names of the objects that were replaced."""
-    replaced: list[str] = []
-    carry_out(folder, find_takedown(Ledger(folder), contents, names), replaced.append)
-    return sorted(replaced)
 
 
 @EVERYWHERE
@@ -283,39 +276,3 @@ def test_a_representation_that_another_style_shares_stays(dataset: Folder, photo
     assert list(dataset.list("representations")) == [name]
     take_down(dataset, names=("wave-again",))
     assert dataset.list("representations") == {}
-
-
-VERSION1 = Path(__file__).parent / "version1"
-
-
-@pytest.fixture
-def version1(tmp_path: Path) -> Folder:
-    """A dataset that a run of version 1 left, moved from where it was made: 8 records, 2 failures, 3 shards."""
-    shutil.copytree(VERSION1, tmp_path / "recorded")
-    return Folder(str(tmp_path / "recorded"))
-
-
-def test_a_dataset_of_version_1_is_read_as_it_is(version1: Folder) -> None:
-    identity = read_identity(version1)
-    assert identity is not None
-    assert identity.schema_version == 1
-    before = {name: version1.read(name) for name in version1.list("")}
-    found = verify(version1)
-    assert (found.records, found.failed, found.forgotten, found.is_whole) == (8, 2, 0, True)
-    assert {name: version1.read(name) for name in version1.list("")} == before
-
-
-def test_a_takedown_migrates_a_dataset_of_version_1(version1: Folder) -> None:
-    take_down(version1, ("p1.png", "broken.png"), ("wave",))
-    identity = read_identity(version1)
-    assert identity is not None
-    assert (identity.schema_version, identity.images.size, identity.seed) == (2, 24, 0)
-    found = verify(version1)
-    assert (found.records, found.failed, found.forgotten, found.problems) == (3, 0, 7, [])
-    names = {shard_name(1, shard) for shard in range(3)}
-    assert {name.removeprefix("data/") for name in version1.list("data")} == names
-    assert read_forgotten(version1).has_content("p1.png")
-
-
-def test_footers_of_version_1_say_nothing_that_version_1_does_not_know(dataset: Folder) -> None:
-    assert b'"forgotten"' not in dataset.read("data/00001-00000.parquet")
