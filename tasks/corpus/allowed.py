@@ -63,7 +63,7 @@ class AllowList:
         return is_named or (found.is_global and not found.is_multicast and not found.is_reserved)
 
 
-def hide_secrets(uri: str) -> str:
+def strip_secrets(uri: str) -> str:
     """A URI without user, password and signatures, and with control characters written out; other text as it is."""
     plain = uri if uri.isprintable() else "".join(map(_written, uri))
     if "://" not in plain or not ("@" in plain or "?" in plain):
@@ -91,7 +91,7 @@ def leads_out(path: str) -> bool:
 
 def describe_place(uri: str) -> str:
     """Scheme and host of a URI, as `allow` may list it."""
-    parts = urlsplit(hide_secrets(uri))
+    parts = urlsplit(strip_secrets(uri))
     return f"{parts.scheme}://{parts.netloc}"
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.corpus.allowed import AllowList, describe_place, hide_secrets, leads_out
+from tasks.corpus.allowed import AllowList, describe_place, leads_out, strip_secrets
 from tasks.corpus.base import Entry, Known, Piece
 from tasks.corpus.doubles import Hashes, without_doubles
 from tasks.corpus.fetching import check_place, fetch
@@ -155,7 +155,7 @@ class ManifestCorpus:
     def _target(self, text: str, number: int) -> Target:
         """What a row points to."""
         text = text.strip(BLANK)
-        content_id = hide_secrets(text)
+        content_id = strip_secrets(text)
         if not text or len(content_id) > URI_LETTERS:
             said = ImageError("bad_uri", f"the row names no picture, or one in more than {URI_LETTERS} letters")
             return Target(f"{self._file}#{number}", error=said)
