@@ -23,7 +23,7 @@ demo: setup ## stylize a sample corpus with embedded weights, no download
 
 test: setup ## run every test that is not marked slow
 	@OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow and not ray and not prefect"
-	@$(RUN)/python -m pytest -m "not slow and (ray or prefect)"
+	@$(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow and (ray or prefect)"
 
 slow: setup ## run the longer proofs
 	@$(RUN)/python -m pytest -m slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from tasks.records import RequestError
 
 # Images never travel through Ray: its shared memory carries orders and footers. Ray takes no less than this.
 OBJECT_STORE_BYTES = 80 * 2**20
+# For a head's port to take a connection.
+JOIN_SECONDS = 30
 # More threads than this no longer speed up the codecs of one actor.
 MAX_THREADS = 16
 # Shares such as 0.1 have no exact binary form.
@@ -62,7 +65,7 @@ class Share:
 def connected(address: str | None = None) -> Iterator[None]:
     """Be a driver of the cluster at `address`, or of a local one that ends with the block.
 
-    A process that is a driver already stays what it is.
+    A process that is a driver already stays what it is. Raises RequestError where nothing answers at `address`.
     """
     if ray.is_initialized():
         yield
@@ -71,13 +74,26 @@ def connected(address: str | None = None) -> Iterator[None]:
     logging.getLogger("ray._private.authentication.authentication_token_setup").setLevel(logging.ERROR)
     with _keeping_sigterm():
         if address:
-            ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+            _join(address)
         else:
             start_local()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str) -> None:
+    """Left to itself, Ray asks a head that is gone for more than three minutes and then exits the process."""
+    host, _, port = address.rpartition(":")
+    try:
+        if host and port.isdigit() and "://" not in address:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=JOIN_SECONDS).close()
+        ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    except OSError as error:
+        raise RequestError(
+            f"No Ray cluster answers at {address}: start one there, or leave RAY_ADDRESS unset for a local one."
+        ) from error
 
 
 @contextmanager

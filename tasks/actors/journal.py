@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from dataclasses import dataclass, replace
@@ -66,6 +67,28 @@ class Journal:
     def told(self) -> list[str]:
         """What the actors are at."""
         return [self._told[slot] for slot in sorted(self._told) if self._told[slot]]
+
+
+class JournalWriter:
+    """What the actor in a slot writes by, from any of its threads."""
+
+    def __init__(self, journal: Any, slot: int) -> None:
+        self._journal, self._slot = journal, slot
+        self._writing = threading.Lock()
+
+    def note(self, entry: JournalEntry) -> None:
+        """Write an entry, and wait for it: one still on its way when the process dies says nothing."""
+        with self._writing:
+            ray.get(self._journal.note.remote(self._slot, entry))
+
+    def tell(self, text: str) -> None:
+        """Say what the actor is at, in words."""
+        self._journal.tell.remote(self._slot, text)
+
+    def leave(self, seconds: float) -> None:
+        """Say, for at most `seconds`, that the process ends because it was asked to. Nothing is noted after this."""
+        self._writing.acquire(timeout=seconds)  # for good: an entry that came later would take the word back
+        ray.get(self._journal.leave.remote(self._slot), timeout=seconds)
 
 
 def open_journal() -> tuple[str, Any]:

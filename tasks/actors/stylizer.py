@@ -11,7 +11,7 @@ import ray
 import torch
 
 from tasks.actors.banking import pack, represent_part
-from tasks.actors.journal import JournalEntry
+from tasks.actors.journal import JournalEntry, JournalWriter
 from tasks.actors.leaving import leave_when_asked
 from tasks.actors.loaded import Loaded
 from tasks.actors.metrics import Meters
@@ -34,12 +34,12 @@ class Stylizer:
     """
 
     def __init__(self, settings: ActorSettings, slot: int, journal: str) -> None:
-        self._settings, self._slot = settings, slot
+        self._settings = settings
         self._loaded: Loaded | None = None
         self._meters = Meters(slot)
-        self._journal = ray.get_actor(journal)
+        self._journal = JournalWriter(ray.get_actor(journal), slot)
         self._node = ray.get_runtime_context().get_node_id()
-        leave_when_asked(lambda: ray.get(self._journal.leave.remote(slot), timeout=FAREWELL_SECONDS))
+        leave_when_asked(lambda: self._journal.leave(FAREWELL_SECONDS))
 
     def describe(self) -> dict[str, Any]:
         """Where this actor runs, ready for work: process, node, the ids of its GPUs, and the device it uses."""
@@ -76,7 +76,7 @@ class Stylizer:
             rehearse_shard(self._load(), order, self._note(order))
 
     def _tell(self, text: str) -> None:
-        self._journal.tell.remote(self._slot, text)
+        self._journal.tell(text)
 
     def _load(self) -> Loaded:
         if self._loaded is None:
@@ -88,8 +88,7 @@ class Stylizer:
         shard = (*order.key, order.attempt)
 
         def note(in_hand: list[str], rows: int) -> None:
-            # Waited for: a note that is still on its way when the process dies says nothing.
-            ray.get(self._journal.note.remote(self._slot, JournalEntry(shard, tuple(in_hand), self._node, rows)))
+            self._journal.note(JournalEntry(shard, tuple(in_hand), self._node, rows))
             self._meters.show_contents(len(in_hand))
 
         note([], 0)

@@ -6,9 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,6 +24,7 @@ from tasks.dataset.verify import Verification, check
 from tasks.storage import Folder
 from tests.chaos.proxy import Proxy, Weather
 from tests.chaos.slowly.sitecustomize import HANGS, KILLS
+from tests.servers import MOTO, PREFECT, free_port, start_server, tool
 from tests.tasks.actors.making import write_photographs, write_style_pictures
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,10 +45,11 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.mark = folder, f"ATELIER_CHAOS={uuid.uuid4().hex}"
-        self.s3 = _start_server([_tool("moto_server"), "-H", "127.0.0.1", "-p", "{port}"], {})
+        self._environment_before = dict(os.environ)
+        self.s3 = start_server(MOTO)
         self.proxy = Proxy(("127.0.0.1", self.s3.port))
-        os.environ |= {**S3_SETTINGS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.s3.port}"}
-        self.prefect_port = _free_port()
+        os.environ |= {**S3_SETTINGS, "AWS_ENDPOINT_URL": self.s3.url}
+        self.prefect_port = free_port()
         self.start_prefect()
         with self._environment():
             self._start_ray()
@@ -71,6 +71,8 @@ class World:
         self.proxy.close()
         for process in self.processes():
             process.kill()
+        os.environ.clear()
+        os.environ.update(self._environment_before)
 
     # What runs
 
@@ -152,7 +154,7 @@ class World:
         node = self.nodes[index % len(self.nodes)]
         words = ["drain-node", "--address", self.cluster.address, "--node-id", node.node_id]
         why = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot", "--deadline-remaining-seconds"]
-        subprocess.run([_tool("ray"), *words, *why, str(int(seconds))], check=True, capture_output=True)
+        subprocess.run([tool("ray"), *words, *why, str(int(seconds))], check=True, capture_output=True)
         time.sleep(seconds)
         self.lose_node(self.nodes.index(node))
 
@@ -167,8 +169,7 @@ class World:
 
     def start_prefect(self) -> None:
         home = {"PREFECT_HOME": str(self.folder / "prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-        words = [_tool("prefect"), "server", "start", "--host", "127.0.0.1", "--port", "{port}", "--no-ui"]
-        self.prefect = _start_server(words, {**home, "DO_NOT_TRACK": "1"}, self.prefect_port)
+        self.prefect = start_server(PREFECT, {**home, "DO_NOT_TRACK": "1"}, self.prefect_port)
 
     def kill_prefect(self) -> None:
         """SIGKILL the server and what it started; its database file is what it was at that moment."""
@@ -231,34 +232,6 @@ class World:
         for folder in (photos, poisoned, write_style_pictures(self.folder / "art")):
             for path in folder.iterdir():
                 client.upload_file(str(path), BUCKET, f"{folder.name}/{path.name}")
-
-
-class _Server:
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
-        self.process, self.port = process, port
-
-
-def _start_server(words: list[str], environment: dict[str, str], port: int | None = None) -> _Server:
-    port = port or _free_port()
-    command = [word.format(port=port) for word in words]
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    process = subprocess.Popen(command, env={**os.environ, **environment}, **quiet)
-    end = time.monotonic() + 120
-    while socket.socket().connect_ex(("127.0.0.1", port)):
-        assert process.poll() is None, f"{command[0]} ended"
-        assert time.monotonic() < end, f"{command[0]} does not listen"
-        time.sleep(0.1)
-    return _Server(process, port)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-def _tool(name: str) -> str:
-    return str(Path(sys.executable).with_name(name))
 
 
 def _environ(pid: int) -> bytes:

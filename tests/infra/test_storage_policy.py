@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -33,6 +30,7 @@ from tasks.shards import ShardSize, by_shard
 from tasks.storage import Folder
 from tasks.store import RepresentationStore
 from tasks.summary import report_data, write_report
+from tests.servers import MOTO, start_server
 from tests.tasks.actors.making import write_photographs, write_style_pictures
 
 POLICY = json.loads((Path(__file__).parents[2] / "infra" / "storage-policy.json").read_text())
@@ -42,22 +40,11 @@ IMAGES = ImageSettings(size=64, codec="png")
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def endpoint() -> Iterator[str]:
     """A server of its own: that it asks for credentials goes for its whole process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("moto_server")
-    server = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + 60
-        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
-            assert time.monotonic() < end
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
+    server = start_server(MOTO)
+    yield server.url
+    server.stop()
 
 
 @pytest.fixture(scope="module")

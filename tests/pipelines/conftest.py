@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+
+from tests.servers import MOTO, PREFECT, start_server
 
 RUN_SECONDS = 240
 Pair = tuple[str, str]
@@ -37,7 +38,7 @@ class Outcome:
 
 
 class Atelier:
-    """Starts `atelier` in a session of its own, with Prefect's files in a folder of the tests."""
+    """Starts `atelier` in a session of its own, with Prefect's files in `home`, a folder of the tests."""
 
     def __init__(self, home: Path) -> None:
         self.mark = f"ATELIER_TEST={uuid.uuid4().hex}"
@@ -83,10 +84,15 @@ class Atelier:
 
 @pytest.fixture(scope="session")
 def atelier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Atelier]:
-    made = Atelier(tmp_path_factory.mktemp("prefect"))
+    """The command line with a Prefect server beside it: without one, each command would start its own for 10 s."""
+    home = tmp_path_factory.mktemp("prefect")
+    server = start_server(PREFECT, {"PREFECT_HOME": str(home)}, log=home / "server.log")
+    made = Atelier(home)
+    made.environment["PREFECT_API_URL"] = f"{server.url}/api"
     yield made
     for pid in made.processes():
         os.kill(pid, signal.SIGKILL)
+    server.stop()
 
 
 def write_job(folder: Path, **content: object) -> Path:
@@ -153,24 +159,17 @@ SECRETS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLEATELIER", "AWS_SECRET_ACCESS_KEY": "
 def s3_server(atelier: Atelier) -> Iterator[S3]:
     import boto3
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    endpoint = f"http://127.0.0.1:{port}"
-    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = start_server(MOTO)
     try:
-        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, server)
         client = boto3.client(
             "s3",
-            endpoint_url=endpoint,
+            endpoint_url=server.url,
             region_name="us-east-1",
             aws_access_key_id=SECRETS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=SECRETS["AWS_SECRET_ACCESS_KEY"],
         )
         client.create_bucket(Bucket="atelier-test")
-        atelier.environment.update(SECRETS, AWS_ENDPOINT_URL=endpoint, AWS_DEFAULT_REGION="us-east-1")
-        yield S3(endpoint, "atelier-test", client)
+        atelier.environment.update(SECRETS, AWS_ENDPOINT_URL=server.url, AWS_DEFAULT_REGION="us-east-1")
+        yield S3(server.url, "atelier-test", client)
     finally:
-        server.terminate()
-        server.wait()
+        server.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from uuid import UUID
 import httpx
 
 from tests.pipelines.conftest import Atelier
+from tests.servers import PREFECT, start_server
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 400  # of waiting for whatever takes a few on an idle machine
@@ -30,8 +30,8 @@ def read_settings() -> dict[str, str]:
 class Orchestra:
     """A server at `api`; commands run at the root of the repository."""
 
-    def __init__(self, atelier: Atelier, home: Path, port: int) -> None:
-        self.api = f"http://127.0.0.1:{port}/api"
+    def __init__(self, atelier: Atelier, home: Path, api: str) -> None:
+        self.api = api
         self.home = home
         self.environment = atelier.environment | {
             "PREFECT_HOME": str(home),
@@ -108,16 +108,13 @@ class Orchestra:
 @contextmanager
 def open_orchestra(atelier: Atelier, home: Path) -> Iterator[Orchestra]:
     """A server on a free port, until the block ends."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    made = Orchestra(atelier, home, port)
-    server = made.start("server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
+    server = start_server(PREFECT, {"PREFECT_HOME": str(home)}, log=home / "server.log")
+    made = Orchestra(atelier, home, f"{server.url}/api")
     try:
         wait_until(lambda: is_healthy(made.api), made.said)
         yield made
     finally:
-        stop(server)
+        server.stop()
 
 
 def is_healthy(api: str) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.actors.cluster import Share, divide
+from tasks.actors.cluster import Share, connected, divide
 from tasks.actors.settings import ResourceSettings
 from tasks.records import RequestError
+from tests.servers import free_port
 
 CPUS = [{"CPU": 8.0, "memory": 1e9}]
 TWO_GPUS = [{"CPU": 16.0, "GPU": 2.0}]
@@ -63,3 +64,10 @@ def test_batch_bounds_are_in_pixels() -> None:
 def test_what_does_not_fit_is_refused_with_what_would(wanted: dict[str, float], says: str) -> None:
     with pytest.raises(RequestError, match=says):
         share(CPUS, **wanted)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "no-such-host.invalid:{port}"])
+def test_a_cluster_that_does_not_answer_is_refused_at_once(address: str) -> None:
+    address = address.format(port=free_port())
+    with pytest.raises(RequestError, match=f"No Ray cluster answers at {address}"), connected(address):
+        pass

@@ -15,6 +15,7 @@ import ray
 
 from tasks.actors.cluster import Share
 from tasks.actors.hope import JUDGED_RECORDS, Hope, HopelessError
+from tasks.actors.journal import JournalEntry, JournalWriter, open_journal
 from tasks.actors.orders import ActorSettings, ShardOrder
 from tasks.actors.pool import Pool, open_pool
 from tasks.dataset.footer import ShardFooter
@@ -92,6 +93,22 @@ def test_a_shard_runs_elsewhere_within_seconds_of_sigterm_and_is_charged_to_nobo
     assert given_up == []
     assert footers[1].attempt == 0  # a death that is charged makes a new attempt
     assert images(output, 1) == undisturbed(tmp_path, long)
+
+
+def test_nothing_is_noted_after_an_actor_has_said_that_it_leaves() -> None:
+    _, journal = open_journal()
+    writer = JournalWriter(journal, slot=0)
+
+    def note_for_ever() -> None:
+        while True:
+            writer.note(JournalEntry((1, 1, 0), ("a.jpg",), "node", rows=1))
+
+    threading.Thread(target=note_for_ever, daemon=True).start()  # as the thread that stylizes may, until the end
+    while not ray.get(journal.entries.remote()):
+        time.sleep(0.01)
+    writer.leave(seconds=5)
+    for _ in range(50):
+        assert ray.get(journal.entries.remote())[0].left
 
 
 @pytest.mark.slow
