@@ -7,8 +7,6 @@ import os
 import signal
 import sys
 
-from PIL import Image
-
 import pipelines.stylize  # noqa: F401  # what the command line imports when it needs it
 import tasks.summary  # noqa: F401
 from pipelines.cli import main
@@ -20,8 +18,8 @@ def drive(words: list[str], log: str) -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
-    # A driver's report shows pictures, too, and is to be neither slowed nor killed.
-    Image.open = getattr(sys.modules.get("sitecustomize"), "honest_open", Image.open)
+    # A driver's report shows pictures, too, and is not to be slowed; a marked one would kill or hang it all the same.
+    sys.modules["sitecustomize"].SECONDS = 0.0
     faulthandler.register(signal.SIGUSR1)  # says where it is, when asked
     sys.argv = ["atelier", *words]
     main()

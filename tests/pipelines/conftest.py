@@ -96,7 +96,7 @@ def atelier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Atelier]:
 
 
 def write_job(folder: Path, **content: object) -> Path:
-    """A job over `photos/` and `art/` beside it, with lossless pictures; `content` comes over it."""
+    """A job for one actor over `photos/` and `art/` beside it, with lossless pictures; `content` comes over it."""
     folder.mkdir(parents=True, exist_ok=True)
     job = {
         "corpus": "photos",
@@ -104,7 +104,7 @@ def write_job(folder: Path, **content: object) -> Path:
         "output": "out",
         "images": {"size": 64, "codec": "png"},
         "scores": {"clip": "none"},
-        "resources": {"actors": 2, "gpus_per_actor": 0},
+        "resources": {"actors": 1, "gpus_per_actor": 0},
         "max_failed": 0.0,
     }
     path = folder / "job.yaml"

@@ -25,7 +25,7 @@ def job(tmp_path: Path) -> Path:
     for day, number in DAYS.items():
         write_photographs(tmp_path / "photos" / day, number)
     write_style_pictures(tmp_path / "art")
-    return write_job(tmp_path, resources={"actors": 1, "gpus_per_actor": 0})
+    return write_job(tmp_path)
 
 
 def test_the_forecast_is_of_each_partition_the_cheapest_first(job: Path) -> None:

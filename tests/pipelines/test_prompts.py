@@ -28,7 +28,6 @@ def test_prompts_become_pictures_in_every_style(atelier: Atelier, tmp_path: Path
         corpus={"uri": "words.csv", "size": [72, 64]},
         method={"name": "inst", "weights": model, "clip": clip, "updates": 1, "size": 64, "steps": 2},
         scores={"clip": clip, "judge": "none"},
-        resources={"actors": 1, "gpus_per_actor": 0},
         max_failed=0.5,
     )
     planned = atelier("plan", job, "--json")

@@ -39,7 +39,7 @@ def dataset(atelier: Atelier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("table")
     write_table(folder / "photos" / "rows.parquet")
     write_style_pictures(folder / "art")
-    job = write_job(folder, shard_images=3, resources={"actors": 1, "gpus_per_actor": 0})
+    job = write_job(folder, shard_images=3)
     drivers = [atelier.start("run", job, "--json") for _ in range(2)]
     outcomes = [atelier.finish(driver) for driver in drivers]
     # A driver that finds everything owned ends; where the other is still at work then, it says "incomplete".

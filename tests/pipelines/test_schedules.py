@@ -88,7 +88,7 @@ def orchestra(deployed: Orchestra) -> Iterator[Orchestra]:
 def test_a_worker_makes_the_nightly_run_and_the_weekly_one_finds_it_whole(orchestra: Orchestra, tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 3)
     write_style_pictures(tmp_path / "art")
-    job = write_job(tmp_path, resources={"actors": 1, "gpus_per_actor": 0})
+    job = write_job(tmp_path)
     orchestra.wait(orchestra.run("nightly/nightly", job=str(job)), "COMPLETED")
     assert len(read_images(tmp_path / "out")) == 6
 
@@ -104,7 +104,7 @@ def test_a_weekly_run_that_finds_damage_fails_and_a_webhook_is_told(
 ) -> None:
     write_photographs(tmp_path / "photos", 3)
     write_style_pictures(tmp_path / "art")
-    job = write_job(tmp_path, resources={"actors": 1, "gpus_per_actor": 0})
+    job = write_job(tmp_path)
     assert atelier("run", job).code == 0
     shard = sorted((tmp_path / "out/data").glob("*.parquet"))[0]
     shard.write_bytes(shard.read_bytes()[:-1])
@@ -208,7 +208,7 @@ def test_a_run_of_the_command_line_is_cancelled_by_way_of_the_server(
 def test_jobs_are_served_on_a_schedule_until_sigterm(orchestra: Orchestra, atelier: Atelier, tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 3)
     write_style_pictures(tmp_path / "art")
-    job = write_job(tmp_path, resources={"actors": 1, "gpus_per_actor": 0}).rename(tmp_path / "served.yaml")
+    job = write_job(tmp_path).rename(tmp_path / "served.yaml")
 
     def count_completed() -> int:
         deployments = {"name": {"any_": ["served"]}}

@@ -75,6 +75,7 @@ def test_a_class_that_is_not_there_is_refused_with_its_neighbours(atelier: Ateli
     assert 'has no artist "Claude Monnet": did you mean "claude-monet"?' in outcome.stderr
 
 
+@pytest.mark.slow
 def test_wikiart_on_object_storage(atelier: Atelier, s3_server: S3, tmp_path: Path) -> None:
     s3_server.put(write_photographs(tmp_path / "photos", 2), "photos")
     write_wikiart(tmp_path / "wikiart", described="infos")

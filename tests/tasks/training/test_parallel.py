@@ -25,8 +25,9 @@ def cluster() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow  # a dozen processes import torch, four minutes; tests/pipelines/test_train_command.py trains so, too
 @pytest.mark.ray
-@pytest.mark.timeout(600)  # six processes import torch: half a minute, or many where other work has the cores
+@pytest.mark.timeout(600)
 def test_two_workers_step_as_one_process_that_sees_both_batches(
     cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
