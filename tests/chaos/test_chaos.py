@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.chaos.faults import Trial, run_undisturbed
+from tests.chaos.faults import Trial
 from tests.chaos.world import Pair, World
 
 pytestmark = [pytest.mark.ray, pytest.mark.prefect, pytest.mark.timeout(1500)]
 
 ALWAYS = (4,)  # a world takes a minute to start, and a run half of one
 SEEDS = [seed if seed in ALWAYS else pytest.param(seed, marks=pytest.mark.slow) for seed in range(110)]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("chaos"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(world: World) -> dict[Pair, str]:
-    return run_undisturbed(world)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

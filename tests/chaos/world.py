@@ -134,7 +134,7 @@ class World:
 
     def actors(self) -> list[psutil.Process]:
         """Processes of actors that are at work or starting."""
-        return [process for process in self.processes() if _title(process).startswith("ray::Stylizer")]
+        return [process for process in self.processes() if title(process).startswith("ray::Stylizer")]
 
     def processes(self) -> list[psutil.Process]:
         """Every process that came of this world's cluster or drivers and still lives."""
@@ -150,13 +150,22 @@ class World:
         self.cluster.remove_node(node, allow_graceful=False)
 
     def drain_node(self, index: int, seconds: float = 8.0) -> None:
-        """Announce that a node goes, as an autoscaler does before it takes a spot machine away; then lose it."""
+        """Announce that a node goes, and after these seconds lose it."""
         node = self.nodes[index % len(self.nodes)]
+        self.announce_drain(node, seconds)
+        time.sleep(seconds)
+        self.lose_node(self.nodes.index(node))
+
+    def announce_drain(self, node: Any, seconds: float) -> None:
+        """Say that a node goes in so many seconds, as an autoscaler does before it takes a spot machine away."""
         words = ["drain-node", "--address", self.cluster.address, "--node-id", node.node_id]
         why = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot", "--deadline-remaining-seconds"]
         subprocess.run([tool("ray"), *words, *why, str(int(seconds))], check=True, capture_output=True)
-        time.sleep(seconds)
-        self.lose_node(self.nodes.index(node))
+
+    def node_of(self, process: psutil.Process) -> Any:
+        """The node that a process runs on."""
+        parents = {parent.pid for parent in process.parents()}
+        return next(node for node in self.nodes if node.all_processes["raylet"][0].process.pid in parents)
 
     def mend(self) -> None:
         """A clear sky, two nodes, and a Prefect server."""
@@ -223,15 +232,20 @@ class World:
     def _write_corpora(self) -> None:
         import boto3
 
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=BUCKET)
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
         photos = write_photographs(self.folder / "photos", 12)
         poisoned = write_photographs(self.folder / "poisoned", 12)
         for name, mark in POISON.items():
             (poisoned / name).write_bytes((photos / "p00.jpg").read_bytes() + mark)
         for folder in (photos, poisoned, write_style_pictures(self.folder / "art")):
-            for path in folder.iterdir():
-                client.upload_file(str(path), BUCKET, f"{folder.name}/{path.name}")
+            self.upload(folder)
+
+    def upload(self, folder: Path) -> None:
+        """Put a folder's files on the server, under the folder's name."""
+        import boto3
+
+        for path in folder.iterdir():
+            boto3.client("s3").upload_file(str(path), BUCKET, f"{folder.name}/{path.name}")
 
 
 def _environ(pid: int) -> bytes:
@@ -241,7 +255,7 @@ def _environ(pid: int) -> bytes:
         return b""
 
 
-def _title(process: psutil.Process) -> str:
+def title(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
     except psutil.Error:
