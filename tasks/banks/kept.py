@@ -7,8 +7,10 @@ import io
 import json
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +23,8 @@ from tasks.storage import Folder
 from tasks.weights.references import cache_folder
 
 COPY_BYTES = 2**23
+# A node's copy of a bank that nobody opened for so long goes when another one comes.
+UNUSED_SECONDS = 30 * 24 * 3600
 
 
 def bank_name(method: str, key: str) -> str:
@@ -73,11 +77,32 @@ def _local_file(store: Folder, method: str, key: str) -> str:
         return store.within(name)
     kept = cache_folder().parent / "banks" / f"{key}.arrow"
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with open(kept.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(kept):
         if not kept.exists():
+            _delete_unused(kept.parent)
             _copy(store, name, kept)
+        os.utime(kept)
     return str(kept)
+
+
+def _delete_unused(folder: Path) -> None:
+    """Delete copies that nobody opened for long; whoever has one mapped keeps it."""
+    for kept in folder.glob("*.arrow"):
+        with _locked(kept, wait=False) as is_free:
+            if is_free and time.time() - kept.stat().st_mtime > UNUSED_SECONDS:
+                kept.unlink()
+
+
+@contextmanager
+def _locked(kept: Path, wait: bool = True) -> Iterator[bool]:
+    """Alone with a copy, among the processes of this node; false where that would take a wait, and none is wanted."""
+    with open(kept.with_suffix(".lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def _copy(store: Folder, name: str, kept: Path) -> None:
