@@ -28,12 +28,12 @@ test: setup ## run every test that is not marked slow
 slow: setup ## run the longer proofs
 	@$(RUN)/python -m pytest -m slow
 
-check: setup ## lint, format, types, import contracts and the fast tests
+check: setup ## lint, format, types, import contracts and the fast tests: neither Ray and Prefect nor networks at work
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
-	@OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not ray and not prefect"
+	@OMP_NUM_THREADS=1 $(RUN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not heavy and not ray and not prefect"
 
 format: setup ## format the code
 	@$(RUN)/ruff check --fix .

@@ -23,11 +23,32 @@ import tasks
 
 assert Path(tasks.__file__).resolve().is_relative_to(Path(__file__).resolve().parents[1]), "another checkout's tasks"
 
+# Files and folders whose tests take most of the time of those that start neither Ray nor Prefect.
+HEAVY = (
+    "chaos",
+    "fuzz",
+    "golden",
+    "pipelines/test_regions.py",
+    "pipelines/test_synthesize.py",
+    "tasks/actors",
+    "tasks/encoders",
+    "tasks/losses",
+    "tasks/methods",
+    "tasks/training",
+)
+
 S3_SETTINGS = {
     "AWS_ACCESS_KEY_ID": "key-for-tests",
     "AWS_SECRET_ACCESS_KEY": "secret-for-tests",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if any(item.path.is_relative_to(here / place) for place in HEAVY):
+            item.add_marker("heavy")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from tests.pipelines.conftest import Atelier
 from tests.servers import PREFECT, start_server
 
 ROOT = Path(__file__).resolve().parents[2]
+STOP_SECONDS = 60
 SECONDS = 400  # of waiting for whatever takes a few on an idle machine
 
 
@@ -125,9 +126,13 @@ def is_healthy(api: str) -> bool:
 
 
 def stop(process: subprocess.Popen[str]) -> int:
-    """End a process as a service manager does; gives its exit code."""
+    """End a process as a service manager does, which kills what does not end; gives its exit code."""
     process.terminate()
-    return process.wait(SECONDS)
+    try:
+        return process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:  # a Prefect worker may, where it is asked just as a flow run ends
+        process.kill()
+        return process.wait(STOP_SECONDS)
 
 
 def wait_until(condition: Callable[[], object], tell: Callable[[], str], seconds: float = SECONDS) -> None:

@@ -79,7 +79,7 @@ def orchestra(deployed: Orchestra) -> Iterator[Orchestra]:
     """The same with a worker."""
     worker = deployed.start("worker", "start", "--pool", "atelier")
     yield deployed
-    assert stop(worker) == 0, deployed.said()
+    stop(worker)
 
 
 @pytest.mark.ray
