@@ -13,6 +13,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 START_SECONDS = 120
+STOP_SECONDS = 30
 MOTO = ("moto_server", "-H", HOST, "-p", "{port}")
 PREFECT = ("prefect", "server", "start", "--host", HOST, "--port", "{port}", "--no-ui")
 
@@ -29,9 +30,13 @@ class Server:
         return f"http://{HOST}:{self.port}"
 
     def stop(self) -> None:
-        """End it as a service manager does."""
+        """End it as a service manager does, which kills what does not end."""
         self.process.terminate()
-        self.process.wait(START_SECONDS)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(STOP_SECONDS)
 
 
 def start_server(

@@ -64,6 +64,18 @@ def test_the_gallery_shows_contents_beside_their_styles_and_failures_as_such(dat
     assert rows["broken.png"].content_image is None
 
 
+def test_a_content_that_became_no_picture_is_not_decoded(tmp_path: Path) -> None:
+    """It may be what took the processes down that tried; here it could be decoded by now, and would be seen."""
+    draw(tmp_path / "photos/good.png", 1)
+    (tmp_path / "photos/bad.png").write_bytes(b"no picture")
+    draw(tmp_path / "art/one.png", 2)
+    make(tmp_path)
+    draw(tmp_path / "photos/bad.png", 3)
+    rows = {row.content_id: row for row in gallery_rows(Ledger(Folder(str(tmp_path / "out"))))}
+    assert rows["good.png"].content_image is not None
+    assert rows["bad.png"].content_image is None
+
+
 def test_a_report_is_written_under_its_newest_plan(dataset: Path) -> None:
     folder = Folder(str(dataset / "out"))
     uri = write_report(folder, report_data(Ledger(folder), None))
