@@ -48,9 +48,9 @@ class Stylizer:
 
     def represent(self, styles: list[PlannedStyle]) -> int:
         """Compute what the store lacks of these styles; gives how many were computed here."""
-        with listening(self._tell):
+        with listening(self._journal.tell):
             computed = self._load().represent(styles)
-        self._tell("")
+        self._journal.tell("")
         return computed
 
     def represent_part(self, part: BankPart) -> int:
@@ -64,19 +64,16 @@ class Stylizer:
 
     def stylize(self, order: ShardOrder) -> ShardFooter:
         """Make and commit a shard; gives the footer that stands, without the failures that it carries."""
-        with listening(self._tell):
+        with listening(self._journal.tell):
             footer = stylize_shard(self._load(), order, self._note(order))
-        self._tell("")
+        self._journal.tell("")
         self._meters.add_shard(footer)
         return footer.model_copy(update={"failures": ""})
 
     def rehearse(self, order: ShardOrder) -> None:
         """Do the work and throw it away."""
-        with listening(self._tell):
+        with listening(self._journal.tell):
             rehearse_shard(self._load(), order, self._note(order))
-
-    def _tell(self, text: str) -> None:
-        self._journal.tell(text)
 
     def _load(self) -> Loaded:
         if self._loaded is None:

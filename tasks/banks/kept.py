@@ -89,7 +89,8 @@ def _delete_unused(folder: Path) -> None:
     """Delete copies that nobody opened for long; whoever has one mapped keeps it."""
     for kept in folder.glob("*.arrow"):
         with _locked(kept, wait=False) as is_free:
-            if is_free and time.time() - kept.stat().st_mtime > UNUSED_SECONDS:
+            # Whoever had the lock before may have deleted it.
+            if is_free and kept.exists() and time.time() - kept.stat().st_mtime > UNUSED_SECONDS:
                 kept.unlink()
 
 

@@ -127,12 +127,12 @@ def _read(
 def show_row(plan: Plan, piece: Piece, content_id: str, side: int, cells: Sequence[GalleryCell]) -> GalleryRow:
     """Pictures beside their content: a picture of at most `side` pixels a side, a prompt, or what is gone.
 
-    A content that became no picture is not decoded: it may have taken down the process that tried.
+    A content that became no picture is not read: it may have taken down the process that tried.
     """
-    entry = read_content(plan, piece, content_id)
-    is_harmless = any(cell.image is not None for cell in cells)
+    is_harmless = any(cell.image is not None for cell in cells) or has_prompts(plan)
+    entry = read_content(plan, piece, content_id) if is_harmless else None
     try:
-        picture = thumbnail(entry.data, side) if entry and entry.data and is_harmless else None
+        picture = thumbnail(entry.data, side) if entry and entry.data else None
     except ImageError:
         picture = None
     return GalleryRow(content_id, picture, cells, (entry.prompt if entry else None) or "")

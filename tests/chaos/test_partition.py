@@ -15,6 +15,7 @@ import pytest
 
 from tests.chaos.world import ROOT
 from tests.pipelines.conftest import Atelier, read_images, wait_for, write_job
+from tests.servers import tool
 from tests.tasks.actors.making import write_photographs, write_style_pictures
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.prefect, pytest.mark.timeout(900)]
@@ -93,7 +94,7 @@ def add_host(tag: str, index: int) -> str:
 
 def start_node(inside: list[str], *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
     cpus = ["--num-cpus=0"] if "--head" in words else []
-    ray = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--disable-usage-stats", *cpus]
+    ray = [tool("ray"), "start", "--block", "--disable-usage-stats", *cpus]
     memory = [f"--object-store-memory={80 * 2**20}", "--include-dashboard=false"]
     command = [*inside, *ray, *(memory if "--head" in words else memory[:1]), *words]
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

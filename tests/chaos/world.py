@@ -15,6 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psutil
 import pyarrow.parquet as pq
 import yaml
@@ -230,8 +231,6 @@ class World:
                 os.environ["RAY_ADDRESS"] = address
 
     def _write_corpora(self) -> None:
-        import boto3
-
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         photos = write_photographs(self.folder / "photos", 12)
         poisoned = write_photographs(self.folder / "poisoned", 12)
@@ -242,10 +241,9 @@ class World:
 
     def upload(self, folder: Path) -> None:
         """Put a folder's files on the server, under the folder's name."""
-        import boto3
-
+        client = boto3.client("s3")
         for path in folder.iterdir():
-            boto3.client("s3").upload_file(str(path), BUCKET, f"{folder.name}/{path.name}")
+            client.upload_file(str(path), BUCKET, f"{folder.name}/{path.name}")
 
 
 def _environ(pid: int) -> bytes:

@@ -83,16 +83,19 @@ class Atelier:
 
 
 @pytest.fixture(scope="session")
-def atelier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Atelier]:
-    """The command line with a Prefect server beside it: without one, each command would start its own for 10 s."""
+def atelier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Atelier]:
+    """The command line; where a test wants Prefect one server is beside it, or each would start its own for 10 s."""
     home = tmp_path_factory.mktemp("prefect")
-    server = start_server(PREFECT, {"PREFECT_HOME": str(home)}, log=home / "server.log")
     made = Atelier(home)
-    made.environment["PREFECT_API_URL"] = f"{server.url}/api"
+    wants_prefect = any(item.get_closest_marker("prefect") for item in request.session.items)
+    server = start_server(PREFECT, {"PREFECT_HOME": str(home)}, log=home / "server.log") if wants_prefect else None
+    if server:
+        made.environment["PREFECT_API_URL"] = f"{server.url}/api"
     yield made
     for pid in made.processes():
         os.kill(pid, signal.SIGKILL)
-    server.stop()
+    if server:
+        server.stop()
 
 
 def write_job(folder: Path, **content: object) -> Path:

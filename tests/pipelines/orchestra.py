@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
@@ -18,6 +18,7 @@ from tests.pipelines.conftest import Atelier
 from tests.servers import PREFECT, start_server
 
 ROOT = Path(__file__).resolve().parents[2]
+Value = TypeVar("Value")
 STOP_SECONDS = 60
 SECONDS = 400  # of waiting for whatever takes a few on an idle machine
 
@@ -130,17 +131,18 @@ def stop(process: subprocess.Popen[str]) -> int:
     process.terminate()
     try:
         return process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:  # a Prefect worker may, where it is asked just as a flow run ends
+    except subprocess.TimeoutExpired:
         process.kill()
         return process.wait(STOP_SECONDS)
 
 
-def wait_until(condition: Callable[[], object], tell: Callable[[], str], seconds: float = SECONDS) -> None:
-    """Wait for what will happen; fail with what there is to tell where it does not."""
+def wait_until(condition: Callable[[], Value], tell: Callable[[], str], seconds: float = SECONDS) -> Value:
+    """Wait for what will happen, and give it; fail with what there is to tell where it does not."""
     end = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end, tell()
         time.sleep(0.1)
+    return found
 
 
 def actor_processes(atelier: Atelier) -> list[int]:

@@ -9,8 +9,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from tests.chaos.world import ROOT
 from tests.pipelines.conftest import Atelier, read_images, write_job
+from tests.pipelines.orchestra import ROOT
 from tests.tasks.actors import crashing
 from tests.tasks.actors.crashing.sitecustomize import FILLS
 from tests.tasks.actors.making import write_photographs, write_style_pictures

@@ -11,6 +11,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.pipelines.conftest import Atelier, read_images, write_job
@@ -79,7 +80,9 @@ def orchestra(deployed: Orchestra) -> Iterator[Orchestra]:
     """The same with a worker."""
     worker = deployed.start("worker", "start", "--pool", "atelier")
     yield deployed
-    stop(worker)
+    # Asked just as the process of a flow run ends, a Prefect worker may never end itself.
+    wait_until(lambda: not psutil.Process(worker.pid).children(), deployed.said)
+    assert stop(worker) == 0, deployed.said()
 
 
 @pytest.mark.ray
