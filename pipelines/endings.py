@@ -10,7 +10,7 @@ from collections.abc import Callable
 import typer
 
 from tasks.records import RequestError
-from tasks.storage import shorten_error
+from tasks.storage import is_passing, shorten_error
 
 WRONG, INCOMPLETE = 2, 3
 INTERRUPTED = 128 + signal.SIGINT  # what a shell expects after ^C
@@ -30,7 +30,7 @@ def end_well(command: Callable[[], object]) -> None:
     try:
         command()
     except RequestError as error:
-        _end(WRONG, str(error))
+        _end(*_judge(error))
     except Terminated:
         _end(INCOMPLETE, f"The run was asked to end. {AGAIN}")
     except (KeyboardInterrupt, SystemExit) as error:
@@ -49,6 +49,13 @@ def end_well(command: Callable[[], object]) -> None:
 def _terminate(*_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: cleaning up takes a moment
     raise Terminated
+
+
+def _judge(error: RequestError) -> tuple[int, str]:
+    """Exit code and sentence of a request that was refused: where a store fails, nothing may be wrong with it."""
+    if is_passing(error.__cause__):
+        return INCOMPLETE, f"{error} The store may recover. {AGAIN}"
+    return WRONG, str(error)
 
 
 def _comes_of(error: BaseException | None, kind: type[BaseException]) -> bool:

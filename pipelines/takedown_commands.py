@@ -31,10 +31,13 @@ def forget(
 
     Without --content and --style, finishes a takedown that was interrupted. Every pair of them goes from data/ and
     failures/, a style's representation from the dataset's own store, and every report (the newest is written anew).
-    Plans keep the names, tombstones in forgotten/ only digests of them. Copies elsewhere are not touched: exports,
-    shared stores, older versions of objects in a bucket that keeps them, the corpus itself. Styles of the same
-    pictures under other names stay. An older atelier refuses the dataset from then on.
+    Plans keep the names, tombstones in forgotten/ only digests of them. A style that contents drew from a bank is
+    named as its records name it: its tensors leave the bank, and no other content draws differently for it. Copies
+    elsewhere are not touched: exports, shared stores, older versions of objects in a bucket that keeps them, the
+    corpus and the bank's own pictures. Styles of the same pictures under other names stay. An older atelier refuses
+    the dataset from then on.
     """
+    from tasks.datacard import FIGURES, write_card
     from tasks.dataset.forget import carry_out, find_takedown
     from tasks.dataset.ledger import Ledger
     from tasks.progress import make_bar
@@ -47,6 +50,8 @@ def forget(
             carry_out(folder, takedown, lambda _: bar.update())
         if takedown.reports:
             write_report_anew(folder)
+        if folder.exists(FIGURES):
+            write_card(Ledger(folder))
     for remark in takedown.remarks:
         say(remark)
     print_data(_to_json(takedown, yes), as_json, _describe(takedown, yes))
@@ -59,6 +64,7 @@ def _to_json(takedown: Takedown, done: bool) -> dict[str, object]:
         "failed": takedown.failed,
         "shards": [f"{seq:05d}-{shard:05d}" for seq, shard in takedown.shards],
         "representations": list(takedown.representations),
+        "banks": [bank.name for bank in takedown.banks],
         "reports": list(takedown.reports),
         "remarks": list(takedown.remarks),
     }
@@ -67,9 +73,14 @@ def _to_json(takedown: Takedown, done: bool) -> dict[str, object]:
 def _describe(takedown: Takedown, done: bool) -> str:
     counts = (
         f"{takedown.records} records and {takedown.failed} failures in {len(takedown.shards)} shards, "
-        f"{len(takedown.representations)} representations, {len(takedown.reports)} reports"
+        f"{len(takedown.representations)} representations, {_count_banks(takedown)}{len(takedown.reports)} reports"
     )
     return f"Forgotten: {counts}." if done else f"Would be forgotten: {counts}. Add --yes to do it."
+
+
+def _count_banks(takedown: Takedown) -> str:
+    held = sum(len(bank.styles) for bank in takedown.banks)
+    return f"{held} styles in {len(takedown.banks)} banks, " if held else ""
 
 
 def gc(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import posixpath
@@ -30,6 +31,9 @@ S3_TRIES = 4
 # S3 answers 409 while another conditional write to the same name is under way, and asks to try again.
 CONFLICT_TRIES = 6
 CONFLICT_SECONDS = 0.1
+# What s3fs makes of a 500 and of a 503, and what botocore raises, which only who uses S3 has imported.
+PASSING_ERRNOS = frozenset({errno.EREMOTEIO, errno.EBUSY})
+PASSING_KINDS = frozenset({"botocore.exceptions.HTTPClientError", "botocore.exceptions.ConnectTimeoutError"})
 
 _memory = threading.Lock()
 
@@ -64,6 +68,19 @@ def storage_errors(filesystem: Any) -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError
 
     return (OSError, ValueError, BotoCoreError)
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Whether an error, or what it was raised from, is of a store that throttles, breaks off or does not answer.
+
+    An endpoint where nobody listens, or that resets every connection, is not: it may be a wrong one.
+    """
+    if error is None:
+        return False
+    if isinstance(error, TimeoutError | ConnectionError) or getattr(error, "errno", None) in PASSING_ERRNOS:
+        return True
+    names = {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
+    return bool(names & PASSING_KINDS) or is_passing(error.__cause__)
 
 
 class Folder:

@@ -13,6 +13,7 @@ from tasks.actors.regions import KeptShares, RegionDrawer
 from tasks.actors.representing import represent
 from tasks.banks.kept import open_bank
 from tasks.banks.packed import Bank
+from tasks.dataset.forgotten import Forgotten
 from tasks.draws.choosing import Urn
 from tasks.labelled.rows import ROWS
 from tasks.methods.base import Method, Representation, Style
@@ -58,11 +59,15 @@ class ReadyStyle:
 
 
 class Loaded:
-    """Opens each thing once. Networks are kept for one wave at a time, so that a GPU never holds two."""
+    """Opens each thing once. Networks are kept for one wave at a time, so that a GPU never holds two.
+
+    `forgotten` is what had been taken down when the shard at hand was begun.
+    """
 
     def __init__(self, settings: ActorSettings) -> None:
         self.settings = settings
         self.output = Folder(settings.output)
+        self.forgotten = Forgotten()
         self.store = RepresentationStore(settings.store)
         ROWS.copies.look_in(self.store.folder)
         self.scorer = _open_scorer(settings)
@@ -101,10 +106,15 @@ class Loaded:
         return [self._ready(style) if style.draw is None else self._open(style, seed, classes) for style in styles]
 
     def choose(self, style: ReadyStyle, content: ShardContent) -> ReadyStyle:
-        """What a content is rendered in: the style, or what it draws. Raises ImageError where it can draw nothing."""
+        """What a content is rendered in: the style, or what it draws.
+
+        Raises ImageError where it can draw nothing, or what it draws was taken down.
+        """
         if style.opened is None:
             return style
         opened, drawn = style.opened, style.opened.choose(content)
+        if self.forgotten.has_style(drawn.planned.digest):
+            raise ImageError("taken_down", "The style was taken out of the dataset.")
         targets = opened.targets(drawn, self._embed) if self.scorer else None
         return ReadyStyle(drawn.planned, opened.representation(drawn), targets, drawn=drawn)
 
@@ -160,7 +170,7 @@ def strengths(styles: Sequence[ReadyStyle]) -> Sequence[float]:
 
 
 def name_drawn(style: ReadyStyle, content: ShardContent) -> ReadyStyle:
-    """What a content without a picture would have drawn; the draw itself where its split is not known."""
+    """What a content would have drawn that gets no picture; the draw itself where its split is not known."""
     if style.opened is None:
         return style
     try:

@@ -114,7 +114,7 @@ class BatchRenderer:
         try:
             return self.loaded.choose(style, content)
         except ImageError as error:
-            return Failed(content, style, error, "draw")
+            return Failed(content, name_drawn(style, content), error, "draw")
 
     def _render_chunks(
         self, encoded: EncodedBatch, pairs: Sequence[RowStyle], pixels: int

@@ -59,7 +59,8 @@ def rehearse_shard(loaded: Loaded, order: ShardOrder, note: Note) -> None:
 def open_run(loaded: Loaded, order: ShardOrder, note: Note) -> Iterator[ShardRun]:
     """An attempt at a shard, with its spool on local disk and its threads; both end with the block."""
     corpus = open_corpus(order.corpus)
-    order = order.without(read_forgotten(loaded.output))
+    loaded.forgotten = read_forgotten(loaded.output)
+    order = order.without(loaded.forgotten)
     with ShardSpool(corpus.carried) as spool, _open_threads(loaded.settings.codec_threads) as pool:
         yield ShardRun(loaded, order, corpus, spool, pool, note)
 
@@ -110,6 +111,7 @@ class ShardRun:
         self._compressing_bytes = 0
         self._source_bytes = 0
         self._rows = 0
+        self._gone = 0
 
     def fill(self) -> None:
         """Stylize every content in every style; the rows go to the spool."""
@@ -143,7 +145,7 @@ class ShardRun:
             seconds=self.clock.seconds(),
             batches=[self._size_fill(size) for size in sorted(self._batches)],
             actors=settings.actors,
-            forgotten=order.forgotten,
+            forgotten=order.forgotten + self._gone,
             source_bytes=self._source_bytes,
             device=settings.device,
         )
@@ -209,6 +211,9 @@ class ShardRun:
         self._rows += 1
 
     def _fail(self, content: ShardContent, style: ReadyStyle, error: ImageError, stage: str) -> None:
+        if self.loaded.forgotten.has_style(style.planned.digest):  # drawn: the order has no other such style
+            self._gone += 1
+            return
         row = failure_row(self.order, style, content, error, stage, self._share(content))
         self.spool.add_failure((self._places[style.wanted], content.place), row)
         self._rows += 1

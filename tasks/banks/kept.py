@@ -32,6 +32,11 @@ def bank_name(method: str, key: str) -> str:
     return f"banks/{method}/{key}.arrow"
 
 
+def parts_folder(method: str) -> str:
+    """Where a store keeps the parts that banks of a method are packed from."""
+    return f"banks/{method}/parts"
+
+
 def source_name(method: str, key: str) -> str:
     """Name of the object that says which bank was made of a source."""
     return f"banks/{method}/sources/{key}.json"

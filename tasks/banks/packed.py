@@ -87,6 +87,12 @@ class Bank:
         return len(self.identities)
 
     @property
+    def names(self) -> list[str]:
+        """Names of its styles, in its order."""
+        names: list[str] = self.table["name"].to_pylist()
+        return names
+
+    @property
     def left_out(self) -> list[tuple[str, str]]:
         """Names of pictures that are not in the bank, each with the reason."""
         return [(name, reason) for name, reason in json.loads((self.table.schema.metadata or {})[LEFT_OUT])]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
+from tasks.banks.kept import parts_folder
 from tasks.banks.names import name_style
 from tasks.corpus import open_corpus
 from tasks.corpus.base import Piece
@@ -47,7 +48,7 @@ class BankPart:
     @property
     def name(self) -> str:
         """Name of its object in the store."""
-        return f"banks/{self.method.name}/parts/{self.key}.arrow"
+        return f"{parts_folder(self.method.name)}/{self.key}.arrow"
 
 
 @dataclass(frozen=True)

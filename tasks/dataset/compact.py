@@ -98,7 +98,7 @@ class CompactExporter:
             with ShardMerge(self._ledger, self._selection, plan, shard) as merge:
                 for key in shards:
                     merge.add(key)
-                footer = merge.write()
+                footer = merge.write(self._pairs(shards))
                 write_failures(self._target, footer)
                 self._target.publish_file(name, merge.file)
         return PartDone(footer.records, footer.failed, bytes=footer.picture_bytes, before=before)
@@ -112,6 +112,15 @@ class CompactExporter:
         if forgotten:
             raise_version(self._target)
             mark_forgotten(self._target, forgotten)
+
+    def _pairs(self, shards: Sequence[Key]) -> int:
+        """Pairs that some shards stand for, as far as they are exported; whatever their contents drew."""
+        total = 0
+        for seq, shard in shards:
+            kept = self._kept(self._ledger.chain[seq - 1], shard)
+            pieces = self._selection.forgotten.keep_pieces(one.piece for one in self._shards[seq][shard])
+            total += len(kept[1]) * sum(piece.contents for piece in pieces) if kept else 0
+        return total
 
     def _kept(self, plan: Plan, shard: int) -> tuple[str, tuple[str, ...]] | None:
         """Wave and styles of a shard's group, as far as they are exported; None where nothing of it is."""

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from tasks.banks.blanking import blank_rows, find_parts, holds_any
+from tasks.dataset.drawn_styles import TakenOfBank, drawn_names, find_drawn, taken_of_banks, taken_rows
 from tasks.dataset.forgotten import Forgotten, digest_name, mark_forgotten
 from tasks.dataset.identity import raise_version
 from tasks.dataset.ledger import Ledger, shard_name
 from tasks.dataset.rewriting import Held, find_held, rewrite_shard
 from tasks.dataset.stored import own_store, shared_stores, stored_names
-from tasks.plan import Plan
 from tasks.records import RequestError
 from tasks.shards import PlannedPiece
 from tasks.storage import Folder
@@ -29,11 +30,15 @@ REWRITERS = 4
 
 @dataclass(frozen=True)
 class Takedown:
-    """What is to go: objects with what they hold, names in the dataset's own store, reports; and what else to know."""
+    """What is to go: objects with what they hold, names in the dataset's own store, reports; and what else to know.
+
+    `banks` lose some of their styles' tensors; the others' draws stay as they are.
+    """
 
     forgotten: Forgotten
     shards: dict[tuple[int, int], Held] = field(default_factory=dict)
     representations: Sequence[str] = ()
+    banks: Sequence[TakenOfBank] = ()
     reports: Sequence[str] = ()
     remarks: Sequence[str] = ()
 
@@ -53,13 +58,8 @@ def find_takedown(ledger: Ledger, contents: Collection[str], styles: Collection[
 
     Writes nothing. Raises RequestError where no plan has one of them, or nothing was ever taken down.
     """
-    named = {style.name: style.digest for plan in ledger.chain for style in plan.styles}
-    for name in styles:
-        if name not in named:
-            raise RequestError(f"No plan has a style {name!r}{_suggest(name, named)}.")
-    new = Forgotten(
-        frozenset(digest_name(one) for one in contents), frozenset(digest_name(named[name]) for name in styles)
-    )
+    digests = _find_styles(ledger, styles)
+    new = Forgotten(*(frozenset(map(digest_name, some)) for some in (contents, digests)))
     forgotten = ledger.forgotten | new
     if not forgotten:
         raise RequestError("There is no takedown to finish: name what to take down by --content or --style.")
@@ -71,14 +71,20 @@ def find_takedown(ledger: Ledger, contents: Collection[str], styles: Collection[
     with ThreadPoolExecutor(REWRITERS * 4) as pool:
         found = zip(keys, pool.map(lambda key: find_held(ledger.folder, key[0], key[1], forgotten), keys), strict=True)
         shards = {key: held for key, held in found if held}
+    drawn = taken_of_banks(ledger.folder, ledger.chain, forgotten)
     gone = [s for plan in ledger.chain for s in plan.styles if forgotten.has_style(s.digest)]
+    gone += [style for bank in drawn for style in bank.styles.values()]
     kept = [s for plan in ledger.chain for s in forgotten.keep_styles(plan.styles)]
+    store = own_store(ledger)
+    names = (stored_names(gone) - stored_names(kept)).intersection(store.list(""))
+    parts = [name for bank in drawn for name in find_parts(store, bank.method, bank.identities)]
     return Takedown(
         forgotten,
         shards,
-        sorted((stored_names(gone) - stored_names(kept)).intersection(own_store(ledger).list(""))),
+        sorted(names.union(parts)),
+        [bank for bank in drawn if bank.name not in names and holds_any(store, bank.name, bank.styles)],
         sorted(ledger.folder.list("reports")) if new or shards else (),
-        list(_remarks(ledger, gone, kept)),
+        list(_remarks(ledger, gone, kept, [bank.name for bank in drawn])),
     )
 
 
@@ -94,6 +100,8 @@ def carry_out(folder: Folder, takedown: Takedown, on_shard: Callable[[str], None
     store = own_store(ledger)
     for name in takedown.representations:
         store.delete(name)
+    for bank in takedown.banks:
+        blank_rows(store, bank.name, bank.styles)
 
     def rewrite(key: tuple[int, int]) -> None:
         if rewrite_shard(folder, key[0], key[1], takedown.forgotten):
@@ -107,7 +115,8 @@ def carry_out(folder: Folder, takedown: Takedown, on_shard: Callable[[str], None
 def _concerned(ledger: Ledger, forgotten: Forgotten, contents: set[str], seen: set[str]) -> Iterator[tuple[int, int]]:
     """Shards that were planned with any of it; which of the `contents` were met goes into `seen`."""
     for plan in ledger.chain:
-        groups = {n for n, group in enumerate(plan.groups) if _has_style(plan, group.styles, forgotten)}
+        gone = {n for n, style in enumerate(plan.styles) if _is_gone(ledger.folder, style, forgotten)}
+        groups = {n for n, group in enumerate(plan.groups) if gone.intersection(group.styles)}
         shards: dict[int, None] = {}
         for planned in ledger.pieces(plan):
             if planned.group in groups or _has_content(planned, forgotten):
@@ -116,22 +125,37 @@ def _concerned(ledger: Ledger, forgotten: Forgotten, contents: set[str], seen: s
         yield from ((plan.seq, shard) for shard in shards)
 
 
-def _has_style(plan: Plan, styles: Sequence[int], forgotten: Forgotten) -> bool:
-    return any(forgotten.has_style(plan.styles[index].digest) for index in styles)
+def _is_gone(folder: Folder, style: PlannedStyle, forgotten: Forgotten) -> bool:
+    """Whether a style was taken down, or one that may have been drawn for it."""
+    return forgotten.has_style(style.digest) or bool(taken_rows(folder, style, forgotten))
+
+
+def _find_styles(ledger: Ledger, names: Collection[str]) -> set[str]:
+    """Digests of the styles of these names, in plans or in banks that plans draw from. Raises RequestError."""
+    named = {style.name: style.digest for plan in ledger.chain for style in plan.styles}
+    drawn = find_drawn(ledger.folder, ledger.chain, names) if names else []
+    there = named.keys() | {style.name for style in drawn}
+    for name in names:
+        if name not in there:
+            known = [*named, *drawn_names(ledger.folder, ledger.chain)]
+            raise RequestError(f"No plan has a style {name!r}{_suggest(name, known)}.")
+    return {named[name] for name in names if name in named} | {style.digest for style in drawn}
 
 
 def _has_content(planned: PlannedPiece, forgotten: Forgotten) -> bool:
     return bool(forgotten.contents) and any(map(forgotten.has_content, planned.piece.content_ids()))
 
 
-def _remarks(ledger: Ledger, gone: Sequence[PlannedStyle], kept: Sequence[PlannedStyle]) -> Iterator[str]:
+def _remarks(
+    ledger: Ledger, gone: Sequence[PlannedStyle], kept: Sequence[PlannedStyle], banks: Sequence[str]
+) -> Iterator[str]:
     """What a takedown leaves to do by hand."""
     pictures = {digest for style in gone for digest in style.pictures().values()}
     sharing = sorted({style.name for style in kept if pictures & set(style.pictures().values())})
     if sharing:
         yield f"Styles of the same pictures stay: {', '.join(sharing)}."
     if gone and (stores := shared_stores(ledger)):
-        names = ", ".join(sorted(stored_names(gone) - stored_names(kept)))
+        names = ", ".join(sorted({*(stored_names(gone) - stored_names(kept)), *banks}))
         yield f"The store {', '.join(stores)} may be shared, so what it holds of them stays: {names}."
 
 

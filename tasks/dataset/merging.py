@@ -64,15 +64,18 @@ class ShardMerge:
         if failures is not None:
             self._failures.append(failures.filter(self._selection.rows(failures)))
 
-    def write(self) -> ShardFooter:
-        """Write the shard; gives its footer. Raises RequestError where columns of its sources do not go together."""
+    def write(self, pairs: int) -> ShardFooter:
+        """Write the shard, which stands for so many pairs; gives its footer.
+
+        Raises RequestError where columns of its sources do not go together.
+        """
         schema = join_schemas(self._schemas)
         names = pa.field("image", pa.string())
         rows = join_tables(self._rows, schema.set(schema.get_field_index("image"), names))
         with open_writer(self.file, schema) as writer:
             for group in self._row_groups(self._place(rows), schema):
                 writer.write_table(group, row_group_size=group.num_rows)
-            footer = self._footer(rows.num_rows)
+            footer = self._footer(rows.num_rows, pairs)
             writer.add_key_value_metadata({KEY.decode(): footer.to_json()})
         return footer
 
@@ -122,9 +125,10 @@ class ShardMerge:
         self._pictures.seek(self._starts[row])
         return self._pictures.read(self._sizes[row])
 
-    def _footer(self, records: int) -> ShardFooter:
+    def _footer(self, records: int, pairs: int) -> ShardFooter:
         """The sources' footers as one, as far as they add up."""
         failures = self._place(join_failures(self._failures)) if self._failures else None
+        failed = 0 if failures is None else failures.num_rows
         actors = max(footer.actors for footer in self._footers)
         seconds: Counter[str] = Counter()
         for footer in self._footers:
@@ -135,7 +139,8 @@ class ShardMerge:
             plan_digest=self._plan.digest,
             token=new_token(),
             records=records,
-            failed=0 if failures is None else failures.num_rows,
+            failed=failed,
+            forgotten=pairs - records - failed,  # what contents had drawn; `verify` derives which
             failures="" if failures is None else pack_failures(failures),
             seconds=dict(seconds),
             batches=_join_batches(self._footers),

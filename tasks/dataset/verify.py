@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.dataset.drawn import DrawCheck, open_check
@@ -72,7 +73,7 @@ def check(ledger: Ledger) -> Verification:
         except RequestError as error:
             found.problems.append(str(error))
             continue
-        draws, problems = open_check(ledger.folder, plan)
+        draws, problems = open_check(ledger.folder, plan, ledger.forgotten)
         found.problems += problems
         # Footers are looked up here: each thread would begin to read all of them.
         work = [
@@ -152,14 +153,20 @@ def _check_rows(
     table = footer.failure_table()
     failures = [] if table is None else list(pair_rows(table))
     planned_here = {pair for piece in planned for pair in planned_pairs(plan, piece)}
+    got = records + Counter(failures)
     gone = ledger.forgotten.of(planned_here)
+    if draws:
+        missing = planned_here - gone - set(got)
+        gone |= draws.taken_down(planned_here - gone, missing, footer.forgotten - len(gone))
     problems += _compare_counts(name, footer, rows, records.total(), len(failures))
-    problems += _compare_pairs(name, planned_here - gone, records + Counter(failures), gone)
+    problems += _compare_pairs(name, planned_here - gone, got, gone)
+    if held := sum(pc.sum(ledger.forgotten.rows(one)).as_py() or 0 for one in (data, table) if one is not None):
+        problems.append(f"{name}: {held} pairs were taken down and are still there; run `atelier forget` again")
     for one in (data, table) if draws else ():
         problems += draws.problems(name, one) if draws and one is not None else ()
     return _Shard(
         records=records.total(),
-        forgotten=len(gone),
+        forgotten=len(gone - set(got)),
         failed=[pair for pair in failures if pair not in gone],
         retried=planned_here - gone if plan.kind == "retry" else set(),
         problems=problems,
@@ -175,8 +182,6 @@ def _compare_counts(name: str, footer: ShardFooter, rows: int, records: int, fai
 
 def _compare_pairs(name: str, wanted: set[PairKey], got: Counter[PairKey], gone: set[PairKey]) -> Iterator[str]:
     lost, strange = wanted - set(got), set(got) - wanted - gone
-    if held := set(got) & gone:
-        yield f"{name}: {len(held)} pairs were taken down and are still there; run `atelier forget` again"
     doubled = [pair for pair, count in got.items() if count > 1]
     for what, pairs in (("lost", lost), ("not planned", strange), ("doubled", doubled)):
         if pairs:

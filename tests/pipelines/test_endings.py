@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from pipelines.endings import end_well
 from tasks.records import RequestError
@@ -33,9 +33,19 @@ def raise_(error: BaseException) -> Callable[[], None]:
     return command
 
 
+def caused(cause: BaseException) -> RequestError:
+    error = RequestError("The corpus cannot be listed.")
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said", "is_traced"),
     [
+        (caused(PermissionError(13, "denied")), 2, "atelier: The corpus cannot be listed.\n", False),
+        (caused(EndpointConnectionError(endpoint_url="http://gone")), 2, "cannot be listed.\n", False),
+        (caused(OSError(16, "Please reduce your request rate")), 3, "cannot be listed. The store may recover.", False),
+        (caused(ReadTimeoutError(endpoint_url="http://slow")), 3, "The store may recover.", False),
         (RequestError("The job is wrong."), 2, "atelier: The job is wrong.\n", False),
         (OSError(28, "No space left on device"), 3, "No space left on device", False),
         (EndpointConnectionError(endpoint_url="http://gone"), 3, 'Could not connect to the endpoint URL: "http', False),

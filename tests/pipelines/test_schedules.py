@@ -102,6 +102,29 @@ def test_a_worker_makes_the_nightly_run_and_the_weekly_one_finds_it_whole(orches
 @pytest.mark.ray
 @pytest.mark.prefect
 @pytest.mark.timeout(1500)
+def test_a_worker_backfills_by_partition_and_makes_training_data_on_demand(
+    orchestra: Orchestra, atelier: Atelier, tmp_path: Path
+) -> None:
+    for number, split in enumerate(("train", "test")):
+        write_photographs(tmp_path / "photos" / split, 3, first=3 * number)
+    write_style_pictures(tmp_path / "art")
+    job = write_job(tmp_path)
+    orchestra.wait(orchestra.run("backfill/backfill", job=str(job), limit=1), "COMPLETED")
+    assert len({content.split("/")[0] for content, _ in read_images(tmp_path / "out")}) == 1
+    orchestra.wait(orchestra.run("backfill/backfill", job=str(job)), "COMPLETED")
+    assert len(read_images(tmp_path / "out")) == 12
+    drawing = write_job(tmp_path, output="drawn", draw={"styles": 1}, method={"name": "adain"})
+    orchestra.wait(orchestra.run("synthesis/synthesis", job=str(drawing)), "COMPLETED")
+    assert len(read_images(tmp_path / "drawn")) == 6
+    assert (tmp_path / "drawn/datacard.json").exists()
+    for place in ("out", "drawn"):
+        assert atelier("verify", tmp_path / place).code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.prefect
+@pytest.mark.timeout(1500)
 def test_a_weekly_run_that_finds_damage_fails_and_a_webhook_is_told(
     orchestra: Orchestra, atelier: Atelier, tmp_path: Path, webhook: Webhook
 ) -> None:

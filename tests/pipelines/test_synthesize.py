@@ -90,6 +90,11 @@ def test_a_corpus_is_drawn_on_object_storage(atelier: Atelier, s3_server: S3, jo
     assert b"| train | bar | 12 |" in objects["drawn/README.md"]
     again = atelier("synthesize", job, "--json")
     assert (again.code, again.data["made"], again.data["represented"]) == (0, 0, 0), again.stderr
+    name = rows[0]["style"]
+    taken = atelier("forget", f"s3://{s3_server.bucket}/drawn", "--style", name, "--yes", "--json")
+    assert taken.data["records"] == sum(row["style"] == name for row in rows), taken.stderr
+    assert atelier("verify", f"s3://{s3_server.bucket}/drawn", "--json").data["forgotten"] == taken.data["records"]
+    assert json.loads(s3_server.objects()["drawn/datacard.json"])["records"] == 32 - taken.data["records"]
 
 
 @pytest.mark.timeout(600)

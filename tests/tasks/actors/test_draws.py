@@ -20,6 +20,7 @@ from tasks.banks.tensors import BankTensors
 from tasks.corpus.settings import CorpusSettings
 from tasks.datacard import write_card
 from tasks.dataset.chain import plan_retry
+from tasks.dataset.drawn_styles import open_manifest
 from tasks.dataset.ledger import Ledger
 from tasks.dataset.verify import verify
 from tasks.drawing import WantedBank, check_draw, want_bank
@@ -206,10 +207,7 @@ def test_without_the_banks_manifest_nothing_is_proven(synthesis: Synthesis, art:
     plan = Ledger(synthesis.output).chain[0]
     assert plan.styles[0].draw is not None
     synthesis.output.delete(manifest_name(plan.styles[0].draw.bank))
-    # Read once in a process.
-    from tasks.dataset.drawn import _read_bank
-
-    _read_bank.cache_clear()
+    open_manifest.cache_clear()  # read once in a process
     assert any("is missing or damaged" in problem for problem in verify(synthesis.output).problems)
 
 

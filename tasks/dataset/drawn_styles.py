@@ -1,0 +1,96 @@
+"""Styles that a dataset's draws draw from, by name and by digest: what takedowns and proofs ask of a bank."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tasks.banks.kept import bank_name, read_manifest
+from tasks.banks.packed import Bank, identify
+from tasks.dataset.forgotten import Forgotten
+from tasks.methods.settings import MethodSettings
+from tasks.plan import Plan
+from tasks.storage import Folder
+from tasks.styles import PlannedStyle
+
+
+@dataclass(frozen=True)
+class TakenOfBank:
+    """Styles of a bank that were taken down, by their places in it."""
+
+    method: str
+    key: str
+    styles: Mapping[int, PlannedStyle]
+
+    @property
+    def name(self) -> str:
+        """Name of the bank's object in a store."""
+        return bank_name(self.method, self.key)
+
+    @property
+    def identities(self) -> set[str]:
+        """What the styles are made of."""
+        return {identify(style.references) for style in self.styles.values()}
+
+
+def bank_style(bank: Bank, row: int, draw: PlannedStyle) -> PlannedStyle:
+    """A style of a bank, made with what the draw is made with."""
+    assert draw.draw is not None
+    return bank.style(row, draw.method, draw.weights_digest, draw.draw.source)
+
+
+def find_drawn(folder: Folder, plans: Iterable[Plan], names: Collection[str]) -> list[PlannedStyle]:
+    """The styles of these names in the banks that plans draw from. Raises RequestError where a manifest is missing."""
+    found: dict[str, PlannedStyle] = {}
+    for draw in one_draw_a_bank(plans):
+        assert draw.draw is not None
+        bank = open_manifest(folder.uri, draw.draw.bank)
+        for row, name in enumerate(bank.names):
+            if name in names:
+                style = bank_style(bank, row, draw)
+                found[style.digest] = style
+    return list(found.values())
+
+
+def drawn_names(folder: Folder, plans: Iterable[Plan]) -> list[str]:
+    """Names of all styles in the banks that plans draw from."""
+    banks = {draw.draw.bank for draw in one_draw_a_bank(plans) if draw.draw is not None}
+    return [name for bank in sorted(banks) for name in open_manifest(folder.uri, bank).names]
+
+
+def taken_rows(folder: Folder, draw: PlannedStyle, forgotten: Forgotten) -> frozenset[int]:
+    """Places in a draw's bank of the styles that were taken down. Raises RequestError where its manifest is missing."""
+    if draw.draw is None or not forgotten.styles:
+        return frozenset()
+    return _taken_rows(folder.uri, draw.draw.bank, draw.method, draw.weights_digest, forgotten)
+
+
+def taken_of_banks(folder: Folder, plans: Iterable[Plan], forgotten: Forgotten) -> list[TakenOfBank]:
+    """The banks that plans draw from and that have styles that were taken down, with these."""
+    found = []
+    for draw in one_draw_a_bank(plans):
+        assert draw.draw is not None
+        if rows := taken_rows(folder, draw, forgotten):
+            bank = open_manifest(folder.uri, draw.draw.bank)
+            styles = {row: bank_style(bank, row, draw) for row in sorted(rows)}
+            found.append(TakenOfBank(draw.method.name, draw.draw.bank, styles))
+    return found
+
+
+def one_draw_a_bank(plans: Iterable[Plan]) -> Iterator[PlannedStyle]:
+    """Draws of plans, one for each bank and method."""
+    draws = (style for plan in plans for style in plan.styles if style.draw is not None)
+    yield from {(d.draw and d.draw.bank, d.method, d.weights_digest): d for d in draws}.values()
+
+
+@lru_cache(maxsize=2)
+def open_manifest(uri: str, key: str) -> Bank:
+    """What a dataset keeps of a bank. Raises RequestError where it is missing or damaged."""
+    return read_manifest(Folder(uri), key)
+
+
+@lru_cache(maxsize=8)
+def _taken_rows(uri: str, key: str, method: MethodSettings, weights: str, forgotten: Forgotten) -> frozenset[int]:
+    bank = open_manifest(uri, key)
+    return frozenset(row for row in range(len(bank)) if forgotten.has_style(bank.style(row, method, weights).digest))
