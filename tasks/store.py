@@ -11,13 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from tasks.methods.bars import tell
 from tasks.methods.base import Representation
 from tasks.records import RequestError
 from tasks.storage import Folder, storage_errors
-from tasks.weights.loading import read_metadata
 
 # A lease that was not renewed for this long belongs to a process that died.
 LEASE_SECONDS = 60.0
@@ -126,6 +124,11 @@ class RepresentationStore:
             self._room += _bytes(oldest)
 
     def _unpack(self, name: str, data: bytes) -> Representation:
+        # Only here: torch takes seconds to import, and who looks for keys needs none of it.
+        from safetensors.torch import load
+
+        from tasks.weights.loading import read_metadata
+
         try:
             tensors = load(data)
         except (SafetensorError, KeyError) as error:
@@ -149,6 +152,8 @@ def _lease(token: str) -> bytes:
 
 
 def _pack(representation: Representation) -> bytes:
+    from safetensors.torch import save
+
     # Cloned, since safetensors takes no two names of one tensor: a text's whole is its only patch, to clipstyler.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in representation.tensors.items()}
     return save(tensors, metadata=dict(representation.metadata))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
 from ray.util.metrics import Counter, Gauge, Histogram
 
 from tasks.dataset.footer import ShardFooter
@@ -96,7 +96,8 @@ class Meters:
     def _show_memory(self) -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self._metrics["atelier_process_memory_bytes"].set(peak, {"slot": self._slot})
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch = sys.modules.get("torch")  # a driver does without
+        if torch and torch.cuda.is_available() and torch.cuda.is_initialized():
             kinds = {
                 "used": torch.cuda.memory_allocated(),
                 "reserved": torch.cuda.memory_reserved(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tasks.actors.settings import STALLED_SECONDS
@@ -116,3 +116,11 @@ def make_order(plan: Plan, planned: list[PlannedPiece], corpus: CorpusSettings) 
         styles=tuple(plan.styles[index] for index in group.styles),
         pieces=tuple(piece.piece for piece in planned),
     )
+
+
+def split_together(styles: Sequence[PlannedStyle]) -> Iterator[list[PlannedStyle]]:
+    """Styles in calls: as many together as their method makes something of, so that the others are told of sooner."""
+    for method in dict.fromkeys(style.method for style in styles):
+        group = [style for style in styles if style.method == method]
+        for start in range(0, len(group), method.represent_at_once):
+            yield group[start : start + method.represent_at_once]

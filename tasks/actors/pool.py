@@ -16,8 +16,7 @@ from tasks.actors.cluster import Share
 from tasks.actors.hope import ShardFailure
 from tasks.actors.journal import JournalEntry, open_journal
 from tasks.actors.metrics import Meters
-from tasks.actors.orders import ActorSettings, ShardOrder
-from tasks.actors.representing import split_together
+from tasks.actors.orders import ActorSettings, ShardOrder, split_together
 from tasks.actors.shift import RESTART_POLL_SECONDS, RESTART_SECONDS, OnShard, Shift, find_cause
 from tasks.actors.stylizer import Stylizer
 from tasks.records import RequestError

@@ -91,11 +91,3 @@ def load_in_batches(styles: Iterable[PlannedStyle]) -> Iterator[Loaded]:
             batch, held = [], 0
     if batch:
         yield batch
-
-
-def split_together(styles: Sequence[PlannedStyle]) -> Iterator[list[PlannedStyle]]:
-    """Styles in calls: as many together as their method makes something of, so that the others are told of sooner."""
-    for method in dict.fromkeys(style.method for style in styles):
-        group = [style for style in styles if style.method == method]
-        for start in range(0, len(group), method.represent_at_once):
-            yield group[start : start + method.represent_at_once]

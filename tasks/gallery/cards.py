@@ -8,11 +8,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 import yaml
-from torch import Tensor
 
 from tasks.images.encoding import encode
 from tasks.images.settings import ImageSettings
@@ -23,6 +21,9 @@ from tasks.report.model import InvertedPart, StepPlace, StyleReference
 from tasks.report.thumbnails import thumbnail
 from tasks.store import RepresentationStore
 from tasks.styles import PlannedReference, PlannedStyle, read_reference
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 REFERENCES = 8
 SIDE = 192
@@ -134,7 +135,7 @@ def _pictures(tensors: Mapping[str, Tensor]) -> list[tuple[re.Match[str], Tensor
 
 def _is_picture(tensor_CHW: Tensor) -> bool:
     is_rgb = tensor_CHW.ndim == 3 and tensor_CHW.shape[0] == 3
-    return tensor_CHW.dtype == torch.uint8 and is_rgb and tensor_CHW.numel() > 0
+    return str(tensor_CHW.dtype) == "torch.uint8" and is_rgb and tensor_CHW.numel() > 0
 
 
 def _encode(image_CHW: Tensor, side: int) -> bytes:

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tasks.dataset.ledger import Ledger, read_columns, read_rows
 from tasks.gallery.contents import has_prompts, read_content, spread
@@ -26,11 +24,12 @@ from tasks.images.fitting import Pixels
 from tasks.images.settings import ImageSettings
 from tasks.plan import Plan
 from tasks.records import ImageError, RequestError
-from tasks.references import load_style
 from tasks.report.model import Arrivals, IntendedMatrix
 from tasks.styles import PlannedStyle
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tasks.scores.clip import ClipScorer
 
 STYLES, OUTPUTS, OUTPUTS_IN_ALL = 12, 12, 120
@@ -116,8 +115,9 @@ def _models(ledger: Ledger) -> dict[str, str]:
 def _ask(
     role: str, reference: str, styles: Sequence[PlannedStyle], numbers: Sequence[int], sample: Sample
 ) -> IntendedMatrix:
-    # Only here: open_clip takes seconds to import, and a report without scores needs none of it.
+    # Only here: torch and open_clip take seconds to import, and a report without scores needs none of it.
     from tasks.encoders.clip import open_clip_model
+    from tasks.references import load_style
     from tasks.samples.photographs import neutral_photographs
     from tasks.scores.arrival import measure_arrival
     from tasks.scores.clip import ClipScorer
@@ -141,6 +141,8 @@ def _ask(
 
 def _embed_contents(scorer: ClipScorer, sample: Sample) -> Tensor:
     """What each output moved from: its content; where that is a prompt, the mean of the neutral photographs."""
+    import torch
+
     neutral_1D = scorer.neutral_image_D[None]
     embedded_ND = scorer.embed_contents(list(sample.contents.values())) if sample.contents else neutral_1D[:0]
     index: dict[ContentKey | None, int] = {key: row for row, key in enumerate(sample.contents)}

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor  # drivers plan and report without it
 
 # Every value of a picture that a method's safety checker withheld: its pair fails.
 WITHHELD = float("inf")

@@ -67,7 +67,9 @@ def test_an_object_is_whole_or_absent_and_there_where_a_writer_was_told_so(proxy
     assert len(read) >= OBJECTS // 2, "clients try again"
 
 
-@pytest.mark.parametrize(("storm", "passing"), [({"throttle": 1.0}, True), ({"cut_answer": 1.0}, True), ({"reset": 1.0}, False), ({}, False)])
+@pytest.mark.parametrize(
+    ("storm", "passing"), [({"throttle": 1.0}, True), ({"cut_answer": 1.0}, True), ({"reset": 1.0}, False), ({}, False)]
+)
 def test_a_store_that_may_recover_is_told_from_one_that_is_not_there(
     proxy: Proxy, s3: str, storm: dict[str, float], passing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

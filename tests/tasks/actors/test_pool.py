@@ -16,9 +16,8 @@ import pytest
 import ray
 
 from tasks.actors.cluster import Share, cluster_nodes, divide
-from tasks.actors.orders import ActorSettings, ShardOrder
+from tasks.actors.orders import ActorSettings, ShardOrder, split_together
 from tasks.actors.pool import Pool, open_pool
-from tasks.actors.representing import split_together
 from tasks.actors.settings import ResourceSettings
 from tasks.dataset.footer import ShardFooter
 from tasks.methods.adain.settings import AdainSettings
