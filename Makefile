@@ -5,7 +5,10 @@ VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test slow check format
+.PHONY: help setup demo test full run-tests slow check format
+
+# Of `run-tests`.
+LEFT_OUT := slow
 
 help: ## print the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -21,9 +24,14 @@ $(STAMP): pyproject.toml
 demo: setup ## stylize a sample corpus with embedded weights, no download
 	@$(RUN)/atelier demo
 
-test: setup ## run every test that is not marked slow
-	@OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow and not ray and not prefect"
-	@$(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow and (ray or prefect)"
+test: LEFT_OUT := slow or long
+test: run-tests ## run the tests but for the long and the slow ones: a quarter of an hour
+
+full: run-tests ## run the long ones too, as CI does: half an hour
+
+run-tests: setup
+	@OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n 2 --dist loadfile -m "not ($(LEFT_OUT)) and not ray and not prefect"
+	@$(RUN)/python -m pytest -n 2 --dist loadfile -m "not ($(LEFT_OUT)) and (ray or prefect)"
 
 slow: setup ## run the longer proofs
 	@$(RUN)/python -m pytest -m slow

@@ -39,6 +39,26 @@ HEAVY = (
     "tasks/training",
 )
 
+# Whole runs and training, minutes each: CI runs them, `make test` does not.
+LONG = (
+    "fuzz",
+    "pipelines/test_clipstyler.py",
+    "pipelines/test_corpora.py",
+    "pipelines/test_inst.py",
+    "pipelines/test_mmist.py",
+    "pipelines/test_prompts.py",
+    "pipelines/test_schedules.py",
+    "pipelines/test_secrets.py",
+    "pipelines/test_train_command.py",
+    "pipelines/test_wikiart.py",
+    "tasks/encoders/stylegan3/test_fused.py",
+    "tasks/methods/clipstyler/test_optimize.py",
+    "tasks/methods/inst/test_effects.py",
+    "tasks/methods/mmist/test_paths.py",
+    "tasks/training/test_training_runs.py",
+    "test_readme.py",
+)
+
 S3_SETTINGS = {
     "AWS_ACCESS_KEY_ID": "key-for-tests",
     "AWS_SECRET_ACCESS_KEY": "secret-for-tests",
@@ -47,10 +67,17 @@ S3_SETTINGS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
     for item in items:
-        if any(item.path.is_relative_to(here / place) for place in HEAVY):
+        if _lies_in(item.path, HEAVY):
             item.add_marker("heavy")
+        # A file of runs may hold short tests too, which start nothing.
+        starts_a_run = any(item.get_closest_marker(name) for name in ("ray", "prefect"))
+        if _lies_in(item.path, LONG) and (starts_a_run or not _lies_in(item.path, ("pipelines", "test_readme.py"))):
+            item.add_marker("long")
+
+
+def _lies_in(path: Path, places: tuple[str, ...]) -> bool:
+    return any(path.is_relative_to(Path(__file__).parent / place) for place in places)
 
 
 @pytest.fixture(scope="session")

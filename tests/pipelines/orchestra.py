@@ -126,11 +126,11 @@ def is_healthy(api: str) -> bool:
         return False
 
 
-def stop(process: subprocess.Popen[str]) -> int:
+def stop(process: subprocess.Popen[str], seconds: float = STOP_SECONDS) -> int:
     """End a process as a service manager does, which kills what does not end; gives its exit code."""
     process.terminate()
     try:
-        return process.wait(STOP_SECONDS)
+        return process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait(STOP_SECONDS)
