@@ -30,6 +30,25 @@ for start in range(0, len(order.pieces), 50):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 
+# The same with so many more MB than the loaded networks take, and prints what became of the pairs.
+LITTLE = """
+import resource, sys
+from dataclasses import replace
+from pathlib import Path
+from tasks.images.settings import ImageSettings
+from tests.tasks.actors.making import failures, load, make_order, plan_styles, stylize
+
+corpus, art, output, room = sys.argv[1:]
+order = make_order(Path(corpus), plan_styles(Path(art)), ImageSettings(size=1024))
+stylize(load(Path(output) / "warm"), replace(order, pieces=order.pieces[:1]))
+loaded = load(Path(output), batch_pixels=len(order.pieces) * 1024 * 768)
+loaded.ready(order.styles)
+held = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize"))
+resource.setrlimit(resource.RLIMIT_AS, (held * 1024 + int(room) * 2**20,) * 2)
+footer = stylize(loaded, order)
+print(footer.records, footer.failed, *{row["error_class"] for row in failures(Path(output))} if footer.failed else ())
+"""
+
 
 def peak_bytes(corpus: Path, art: Path, output: Path, size: str) -> int:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -63,3 +82,18 @@ def test_pictures_of_a_hundred_megapixels_go_through(tmp_path: Path) -> None:
     # PNG, because a JPEG would be decoded reduced.
     photos = write_large(tmp_path / "photos", 6, 11_500, "png")
     assert peak_bytes(photos, art, tmp_path / "out", "256") < 3e9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("room", "least", "most"), [(4000, 24, 24), (200, 0, 24), (30, 0, 0)])
+def test_where_memory_is_refused_batches_shrink_and_what_does_not_fit_fails(
+    tmp_path: Path, room: int, least: int, most: int
+) -> None:
+    art, photos = write_style_pictures(tmp_path / "art"), write_large(tmp_path / "photos", 12, 1024)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", LITTLE, str(photos), str(art), str(tmp_path / "out"), str(room)]
+    done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
+    records, failed, *reasons = done.stdout.split()
+    assert int(records) + int(failed) == 24
+    assert least <= int(records) <= most
+    assert reasons == ["out_of_memory"] * (int(failed) > 0)
