@@ -138,7 +138,7 @@ def _find_styles(ledger: Ledger, names: Collection[str]) -> set[str]:
     for name in names:
         if name not in there:
             known = [*named, *drawn_names(ledger.folder, ledger.chain)]
-            raise RequestError(f"No plan has a style {name!r}{_suggest(name, known)}.")
+            raise RequestError(f"No plan has a style {name!r}{_suggest(name, known)}")
     return {named[name] for name in names if name in named} | {style.digest for style in drawn}
 
 
@@ -161,4 +161,4 @@ def _remarks(
 
 def _suggest(name: str, known: Collection[str]) -> str:
     near = get_close_matches(name, known, 1)
-    return f": did you mean {near[0]!r}?" if near else f", only: {', '.join(sorted(known)[:20])}"
+    return f": did you mean {near[0]!r}?" if near else f", only: {', '.join(sorted(known)[:20])}."
