@@ -12,7 +12,7 @@ import tempfile
 import weakref
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Any, overload
@@ -62,6 +62,7 @@ class PlannedPieces(Sequence[PlannedPiece]):
         self._metadata = pq.read_metadata(file.path)
         sizes = [self._metadata.row_group(number).num_rows for number in range(self._metadata.num_row_groups)]
         self._starts = [0, *accumulate(sizes)]
+        self._last: tuple[int, pa.Table] | None = None
 
     def __len__(self) -> int:
         return int(self._metadata.num_rows)
@@ -116,13 +117,44 @@ class PlannedPieces(Sequence[PlannedPiece]):
 
     def _take(self, places: Sequence[int]) -> list[PlannedPiece]:
         found: dict[int, PlannedPiece] = {}
-        with pq.ParquetFile(self._file.path) as file:
-            for number, some in groupby(sorted(places), key=lambda place: bisect_right(self._starts, place) - 1):
-                inside = list(some)
-                rows = file.read_row_group(number, columns=PIECES_SCHEMA.names, use_threads=False)
-                taken = rows.take([place - self._starts[number] for place in inside])
-                found |= zip(inside, to_planned(taken), strict=True)
+        for number, some in groupby(sorted(places), key=lambda place: bisect_right(self._starts, place) - 1):
+            inside = list(some)
+            taken = self._row_group(number).take([place - self._starts[number] for place in inside])
+            found |= zip(inside, to_planned(taken), strict=True)
         return [found[place] for place in places]
+
+    def _row_group(self, number: int) -> pa.Table:
+        """A row group; the last one stays, for whoever goes from shard to shard."""
+        last = self._last
+        if last is None or last[0] != number:
+            with pq.ParquetFile(self._file.path) as file:
+                last = number, file.read_row_group(number, columns=PIECES_SCHEMA.names, use_threads=False)
+            self._last = last
+        return last[1]
+
+
+class PiecesByShard(Mapping[int, list[PlannedPiece]]):
+    """Pieces of each shard, read where they are asked for: what stays in memory is where they lie."""
+
+    def __init__(self, pieces: PlannedPieces) -> None:
+        self._pieces = pieces
+        self._places: dict[int, slice] = {}
+        start = 0
+        for batch in pieces.batches():
+            shards, firsts, counts = np.unique(batch["shard"].to_numpy(), return_index=True, return_counts=True)
+            for shard, first, count in zip(shards.tolist(), firsts.tolist(), counts.tolist(), strict=True):
+                begun = self._places[shard].start if shard in self._places else start + first
+                self._places[shard] = slice(begun, start + first + count)
+            start += len(batch)
+
+    def __getitem__(self, shard: int) -> list[PlannedPiece]:
+        return self._pieces[self._places[shard]]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.corpus.base import Piece
 from tasks.ownership import part, span
-from tasks.planned import PieceWriter, PlannedPiece, PlannedPieces, to_pieces, to_table
+from tasks.planned import PiecesByShard, PieceWriter, PlannedPiece, PlannedPieces, hold_pieces, to_pieces, to_table
 from tasks.styles import PlannedStyle
 from tasks.wants import Spool, Want, Wants
 
@@ -135,9 +135,6 @@ def _split_styles(
     return split
 
 
-def by_shard(planned: Iterable[PlannedPiece]) -> dict[int, list[PlannedPiece]]:
-    """Planned pieces by their shard."""
-    shards: dict[int, list[PlannedPiece]] = {}
-    for piece in planned:
-        shards.setdefault(piece.shard, []).append(piece)
-    return shards
+def by_shard(planned: Iterable[PlannedPiece]) -> PiecesByShard:
+    """Planned pieces, which come in shard order, by their shard."""
+    return PiecesByShard(hold_pieces(planned))

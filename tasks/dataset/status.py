@@ -17,7 +17,6 @@ from typing import Any
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.ledger import Ledger, PlanStatus
 from tasks.plan import Plan
-from tasks.shards import by_shard
 
 # Rates are of the last so many seconds in which commits came; a shard is about two minutes of work.
 RECENT_SECONDS = 900.0
@@ -177,4 +176,4 @@ def _find_waves(ledger: Ledger, plan: Plan) -> dict[int, str]:
     """The wave of each shard; nothing where all are of one, for pieces may be many."""
     if len({group.wave for group in plan.groups}) == 1:
         return {}
-    return {shard: plan.groups[planned[0].group].wave for shard, planned in by_shard(ledger.pieces(plan)).items()}
+    return {shard: plan.groups[group].wave for shard, group in ledger.pieces(plan).tally().groups.items()}

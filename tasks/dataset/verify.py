@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tasks.corpus.listing import map_ahead
 from tasks.dataset.drawn import DrawCheck, open_check
 from tasks.dataset.footer import ShardFooter
 from tasks.dataset.identity import NAME as DATASET
@@ -28,9 +29,13 @@ from tasks.dataset.ledger import (
 )
 from tasks.ownership import Ownership, Want
 from tasks.plan import Plan
+from tasks.planned import PiecesByShard, PlannedPiece
 from tasks.records import RequestError
-from tasks.shards import PlannedPiece, by_shard
+from tasks.shards import by_shard
 from tasks.storage import Folder
+
+# Footer and rows of what stands in a shard's place; None where nothing does.
+Found = tuple[ShardFooter | None, int] | None
 
 
 @dataclass
@@ -75,13 +80,9 @@ def check(ledger: Ledger) -> Verification:
             continue
         draws, problems = open_check(ledger.folder, plan, ledger.forgotten)
         found.problems += problems
-        # Footers are looked up here: each thread would begin to read all of them.
-        work = [
-            (ledger, plan, shard, shards.get(shard, []), ledger.footers.get((plan.seq, shard)), draws)
-            for shard in range(plan.shards)
-        ]
         with ThreadPoolExecutor(READERS) as pool:
-            for one in pool.map(lambda item: _check_shard(*item), work):
+            work = _list_work(ledger, plan, shards, draws)
+            for one in map_ahead(pool, lambda item: _check_shard(*item), work, 2 * READERS):
                 _add(found, one, plan, failed)
     found.failed = len(failed)
     return found
@@ -97,6 +98,14 @@ class _Shard:
     failed: list[PairKey] = field(default_factory=list)
     retried: set[PairKey] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+
+
+def _list_work(
+    ledger: Ledger, plan: Plan, shards: PiecesByShard, draws: DrawCheck | None
+) -> Iterator[tuple[Ledger, Plan, int, list[PlannedPiece], Found, DrawCheck | None]]:
+    """Each shard with its pieces and its footer, looked up here: each thread would begin to read all of them."""
+    for shard in range(plan.shards):
+        yield ledger, plan, shard, shards.get(shard, []), ledger.footers.get((plan.seq, shard)), draws
 
 
 def _add(found: Verification, one: _Shard, plan: Plan, failed: set[PairKey]) -> None:
@@ -116,7 +125,7 @@ def _check_shard(
     plan: Plan,
     shard: int,
     planned: list[PlannedPiece],
-    found: tuple[ShardFooter | None, int] | None,
+    found: Found,
     draws: DrawCheck | None,
 ) -> _Shard:
     """Check what was found in a shard's place, its footer and rows; None where nothing is there."""

@@ -15,7 +15,7 @@ from tasks import planned, wants
 from tasks.corpus.base import Piece
 from tasks.ownership import Ownership, Want, part, span
 from tasks.planned import PIECES_SCHEMA, PieceWriter, PlannedPiece, hold_pieces, to_table
-from tasks.shards import ShardSize, cut
+from tasks.shards import ShardSize, by_shard, cut
 from tasks.wants import Wants
 from tests.tasks.dataset.making import styles
 
@@ -100,6 +100,19 @@ def test_pieces_are_a_sequence() -> None:
         held[len(whole)]
     assert not hold_pieces([])
     assert list(hold_pieces([])) == []
+
+
+def test_pieces_of_a_shard_are_read_where_they_are_asked_for() -> None:
+    chance = random.Random(3)
+    shards = [shard for shard in range(40) if shard % 7 for _ in range(chance.randrange(1, 30))]
+    made = [PlannedPiece(Piece(f"{n}.jpg", "v", n, 1), shard, shard % 2) for n, shard in enumerate(shards)]
+    found = by_shard(made)
+    wanted = {shard: [one for one in made if one.shard == shard] for shard in dict.fromkeys(shards)}
+    assert list(found) == list(wanted)
+    for shard in chance.sample(list(wanted), len(wanted)):
+        assert found[shard] == wanted[shard]
+    assert found.get(7, []) == []
+    assert len(by_shard([])) == 0
 
 
 def test_files_go_with_whoever_holds_them() -> None:

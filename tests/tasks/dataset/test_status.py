@@ -17,6 +17,7 @@ from tasks.dataset.ledger import Ledger, shard_name
 from tasks.dataset.status import PlanProgress, Straggler, read_progress
 from tasks.dataset.writing import open_writer
 from tasks.plan import Plan
+from tasks.planned import hold_pieces
 from tasks.storage import Folder
 from tests.tasks.dataset.making import commit_shard, plan_something, read_shard, styles, wanted, write_photos
 
@@ -85,7 +86,7 @@ def test_shards_of_another_wave_overtake_nobody(folder: Folder, tmp_path: Path) 
     other = plan.groups[0].model_copy(update={"wave": "another"})
     ledger = Ledger(folder)
     # As it is where the last two shards are of another method: read from a plan that says so.
-    ledger._pieces[plan.seq] = [replace(p, group=int(p.shard >= 2)) for p in ledger.pieces(plan)]
+    ledger._pieces[plan.seq] = hold_pieces(replace(p, group=int(p.shard >= 2)) for p in ledger.pieces(plan))
     ledger.chain = [plan.model_copy(update={"groups": (plan.groups[0], other)})]
     commit_at(folder, plan, 0, 1)
     commit_at(folder, plan, 2, 2)
