@@ -65,3 +65,34 @@ def test_where_ray_collects_none_there_are_none(value: str, monkeypatch: pytest.
 
 def test_a_ray_of_our_own_collects_none() -> None:
     assert LOCAL_RAY[SWITCH] == "0"
+
+
+def test_what_torch_says_of_a_gpus_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's own answers are put in the place of a GPU's: no machine of CI has one."""
+    told: dict[tuple[str, str], float] = {}
+
+    class Gauge:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def set(self, value: float, tags: dict[str, str]) -> None:
+            told[self.name, next(iter(tags.values()))] = value
+
+    monkeypatch.setenv(SWITCH, "1")
+    monkeypatch.setattr("tasks.actors.metrics._make", lambda metric: Gauge(metric.name))
+    for name, value in {
+        "is_available": True,
+        "is_initialized": True,
+        "memory_allocated": 3,
+        "memory_reserved": 5,
+    }.items():
+        monkeypatch.setattr(f"torch.cuda.{name}", lambda value=value: value)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (11, 24))
+    Meters(0).show_contents(2)
+    gauge = "atelier_device_memory_bytes"
+    assert {kind: told[gauge, kind] for kind in ("used", "reserved", "total")} == {
+        "used": 3,
+        "reserved": 5,
+        "total": 24,
+    }
+    assert told["atelier_queue_depth", "contents"] == 2
