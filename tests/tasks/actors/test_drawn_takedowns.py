@@ -21,7 +21,7 @@ from tasks.dataset.verify import verify
 from tasks.records import RequestError
 from tasks.shards import ShardSize
 from tasks.storage import Folder
-from tests.tasks.actors.making import write_photographs
+from tests.tasks.actors.making import photograph, write_photographs
 from tests.tasks.actors.synthesis import SPLIT, Row, Synthesis, rewrite, write_art
 from tests.tasks.actors.test_drawn_labels import LABELS, write_table
 
@@ -118,6 +118,22 @@ def test_no_content_gets_it_any_more(synthesis: Synthesis, art: Path, photos: Pa
     assert plan_retry(synthesis.output, lambda _: ShardSize()) is not None  # the damaged ones
     synthesis.finish()
     assert verify(synthesis.output).is_whole
+
+
+def test_a_new_bank_of_the_same_pictures_gives_it_to_nobody(synthesis: Synthesis, tmp_path: Path) -> None:
+    art = write_art(tmp_path / "art")
+    name = drawn_most(synthesis.make(str(art), styles=3))
+    take_down(synthesis.output, name)
+    photograph(30, 30, 9).save(art / "new.png")
+    assert synthesis.plan(str(art), styles=10, name="second") is not None
+    synthesis.finish()
+    assert {row["style"] for row in synthesis.rows()} == {*(f"a{n:02d}" for n in range(12)), "new"} - {name}
+    found = verify(synthesis.output)
+    assert (found.problems, found.is_whole) == ([], True)
+    held = find_takedown(Ledger(synthesis.output), (), ())
+    assert len(held.banks) == 1, "the new bank holds its tensors until it is asked to finish"
+    carry_out(synthesis.output, held)
+    assert find_takedown(Ledger(synthesis.output), (), ()).banks == []
 
 
 def test_a_shard_that_is_committed_after_the_tombstone_lands_without_it(synthesis: Synthesis, art: Path) -> None:
