@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import ray
 
@@ -108,10 +109,14 @@ def _keeping_sigterm() -> Iterator[None]:
 
 
 def start_local(num_cpus: int | None = None, num_gpus: int | None = None) -> None:
-    """Start Ray on this machine, as little of it as there can be; None counts what there is."""
+    """Start Ray on this machine, as little of it as there can be; None counts what there is.
+
+    A machine may be so busy that Ray gives up after its 30 s, which cannot be set: then it is started once more.
+    """
     for name, value in LOCAL_RAY.items():
         os.environ.setdefault(name, value)
-    ray.init(
+    start = partial(
+        ray.init,
         address="local",
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
@@ -120,6 +125,14 @@ def start_local(num_cpus: int | None = None, num_gpus: int | None = None) -> Non
         num_cpus=num_cpus,
         num_gpus=num_gpus,
     )
+    try:
+        start()
+    except Exception as error:  # Ray has no class for it
+        if "timed out during startup" not in str(error):
+            raise
+        # What was started of the first ends with this process.
+        ray.shutdown()
+        start()
 
 
 def divide(wanted: ResourceSettings, nodes: Sequence[Node]) -> Share:

@@ -41,7 +41,8 @@ def _scrape() -> str:
     """Ray's page of metrics, once the last of ours has come to it."""
     (node,) = ray.nodes()
     page, end = "", time.monotonic() + SECONDS
-    wanted = [metric.exported for metric in METRICS if "device_memory" not in metric.name]
+    # The driver's own and the actor's come at different times, some of both under one name.
+    wanted = [*(metric.exported for metric in METRICS if "device_memory" not in metric.name), "shards_given_up"]
     while not all(name in page for name in wanted) and time.monotonic() < end:
         time.sleep(0.5)
         with urllib.request.urlopen(f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics") as got:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.actors.cluster import Share, connected, divide
+from tasks.actors.cluster import LOCAL_RAY, Share, connected, divide, start_local
 from tasks.actors.settings import ResourceSettings
 from tasks.records import RequestError
 from tests.servers import free_port
@@ -71,3 +71,29 @@ def test_a_cluster_that_does_not_answer_is_refused_at_once(address: str) -> None
     address = address.format(port=free_port())
     with pytest.raises(RequestError, match=f"No Ray cluster answers at {address}"), connected(address):
         pass
+
+
+@pytest.mark.parametrize(
+    ("said", "starts"), [("The current node timed out during startup.", 2), ("No space left on device", 1)]
+)
+def test_a_start_that_a_busy_machine_had_no_time_for_is_tried_once_more(
+    said: str, starts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray's own start is replaced: no test can make a machine so busy at will."""
+    tried: list[object] = []
+
+    def init(**options: object) -> None:
+        tried.append(options)
+        if len(tried) == 1:
+            raise Exception(said)  # as Ray does
+
+    for name, value in LOCAL_RAY.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("ray.init", init)
+    if starts == 1:
+        with pytest.raises(Exception, match=said):
+            start_local(num_cpus=1)
+    else:
+        start_local(num_cpus=1)
+    assert len(tried) == starts
+    assert tried == [tried[0]] * starts
