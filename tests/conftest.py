@@ -39,9 +39,16 @@ HEAVY = (
     "tasks/training",
 )
 
-# Whole runs and training, minutes each: CI runs them, `make test` does not.
+# Minutes each: CI runs them, `make test` does not. Of LONG_RUNS only those tests that start Ray or Prefect.
 LONG = (
     "fuzz",
+    "tasks/encoders/stylegan3/test_fused.py",
+    "tasks/methods/clipstyler/test_optimize.py",
+    "tasks/methods/inst/test_effects.py",
+    "tasks/methods/mmist/test_paths.py",
+    "tasks/training/test_training_runs.py",
+)
+LONG_RUNS = (
     "pipelines/test_clipstyler.py",
     "pipelines/test_corpora.py",
     "pipelines/test_inst.py",
@@ -51,11 +58,6 @@ LONG = (
     "pipelines/test_secrets.py",
     "pipelines/test_train_command.py",
     "pipelines/test_wikiart.py",
-    "tasks/encoders/stylegan3/test_fused.py",
-    "tasks/methods/clipstyler/test_optimize.py",
-    "tasks/methods/inst/test_effects.py",
-    "tasks/methods/mmist/test_paths.py",
-    "tasks/training/test_training_runs.py",
     "test_readme.py",
 )
 
@@ -70,9 +72,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _lies_in(item.path, HEAVY):
             item.add_marker("heavy")
-        # A file of runs may hold short tests too, which start nothing.
-        starts_a_run = any(item.get_closest_marker(name) for name in ("ray", "prefect"))
-        if _lies_in(item.path, LONG) and (starts_a_run or not _lies_in(item.path, ("pipelines", "test_readme.py"))):
+        is_a_run = any(item.get_closest_marker(name) for name in ("ray", "prefect"))
+        if _lies_in(item.path, LONG) or (is_a_run and _lies_in(item.path, LONG_RUNS)):
             item.add_marker("long")
 
 

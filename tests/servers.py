@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HOST = "127.0.0.1"
 START_SECONDS = 120
@@ -30,13 +31,8 @@ class Server:
         return f"http://{HOST}:{self.port}"
 
     def stop(self) -> None:
-        """End it as a service manager does, which kills what does not end."""
-        self.process.terminate()
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(STOP_SECONDS)
+        """End it."""
+        stop(self.process)
 
 
 def start_server(
@@ -65,6 +61,16 @@ def start_server(
         assert time.monotonic() < end, f"{program} does not listen"
         time.sleep(0.1)
     return Server(process, port)
+
+
+def stop(process: subprocess.Popen[Any], seconds: float = STOP_SECONDS) -> int:
+    """End a process as a service manager does, which kills what does not end; gives its exit code."""
+    process.terminate()
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait(STOP_SECONDS)
 
 
 def is_listening(port: int) -> bool:

@@ -20,9 +20,9 @@ from tasks.dataset.ledger import Ledger, shard_name
 from tasks.dataset.merging import ShardMerge
 from tasks.dataset.stored import OWN, own_store, stored_names
 from tasks.dataset.writing import write_failures
-from tasks.plan import Plan, Wanted, draft, publish_plan, read_chain
+from tasks.plan import Plan, Wanted, draft, publish_plan, read_chain, read_pieces
 from tasks.records import RequestError
-from tasks.shards import Group, PlannedPiece, by_shard
+from tasks.shards import Group, PlannedPiece
 from tasks.storage import Folder
 from tasks.styles import PlannedStyle
 
@@ -52,8 +52,8 @@ class CompactExporter:
             )
         self._ledger, self._target, self._request = ledger, target, request
         self._selection = select(ledger, request)
-        self._shards = {plan.seq: by_shard(ledger.pieces(plan)) for plan in ledger.chain}
-        self._places: list[tuple[Plan, int]] = []
+        self._shards = {plan.seq: ledger.shards(plan) for plan in ledger.chain}
+        self._places: list[tuple[Plan, int, int]] = []  # of each part: plan, shard, and the pairs that it stands for
 
     def cut(self) -> tuple[list[list[Key]], list[int]]:
         """Shards that belong together, by bytes, plan after plan."""
@@ -85,12 +85,14 @@ class CompactExporter:
             plan = there[seq - 1] if seq <= len(there) else self._publish(frozen.parts[start:stop], seq)
             if plan is None or plan.shards != stop - start:
                 raise RequestError(f"{self._target.uri} has plans of its own by now: export to another place.")
-            self._places += [(plan, shard) for shard in range(plan.shards)]
+            tally = read_pieces(self._target, plan).tally()
+            styles = {shard: len(plan.groups[group].styles) for shard, group in tally.groups.items()}
+            self._places += [(plan, s, tally.contents[s] * styles[s]) for s in range(plan.shards)]
             self._copy_representations(plan.styles)
 
     def make(self, number: int, shards: Sequence[Key]) -> PartDone:
         """Join some shards to one, unless it is there."""
-        plan, shard = self._places[number]
+        plan, shard, pairs = self._places[number]
         name = f"data/{shard_name(plan.seq, shard)}"
         footer, _ = read_footer(self._target, name) if self._target.exists(name) else (None, 0)
         before = footer is not None
@@ -98,7 +100,7 @@ class CompactExporter:
             with ShardMerge(self._ledger, self._selection, plan, shard) as merge:
                 for key in shards:
                     merge.add(key)
-                footer = merge.write(self._pairs(shards))
+                footer = merge.write(pairs)
                 write_failures(self._target, footer)
                 self._target.publish_file(name, merge.file)
         return PartDone(footer.records, footer.failed, bytes=footer.picture_bytes, before=before)
@@ -112,15 +114,6 @@ class CompactExporter:
         if forgotten:
             raise_version(self._target)
             mark_forgotten(self._target, forgotten)
-
-    def _pairs(self, shards: Sequence[Key]) -> int:
-        """Pairs that some shards stand for, as far as they are exported; whatever their contents drew."""
-        total = 0
-        for seq, shard in shards:
-            kept = self._kept(self._ledger.chain[seq - 1], shard)
-            pieces = self._selection.forgotten.keep_pieces(one.piece for one in self._shards[seq][shard])
-            total += len(kept[1]) * sum(piece.contents for piece in pieces) if kept else 0
-        return total
 
     def _kept(self, plan: Plan, shard: int) -> tuple[str, tuple[str, ...]] | None:
         """Wave and styles of a shard's group, as far as they are exported; None where nothing of it is."""

@@ -40,48 +40,38 @@ def bank_style(bank: Bank, row: int, draw: PlannedStyle) -> PlannedStyle:
     return bank.style(row, draw.method, draw.weights_digest, draw.draw.source)
 
 
+def open_banks(folder: Folder, plans: Iterable[Plan]) -> Iterator[tuple[PlannedStyle, Bank]]:
+    """Draws of plans, one for each bank and method, with their banks. Raises RequestError where a manifest is gone."""
+    draws = (style for plan in plans for style in plan.styles if style.draw is not None)
+    for draw in {(draw.representation, draw.method, draw.weights_digest): draw for draw in draws}.values():
+        yield draw, open_manifest(folder.uri, draw.representation)
+
+
 def find_drawn(folder: Folder, plans: Iterable[Plan], names: Collection[str]) -> list[PlannedStyle]:
     """The styles of these names in the banks that plans draw from. Raises RequestError where a manifest is missing."""
     found: dict[str, PlannedStyle] = {}
-    for draw in one_draw_a_bank(plans):
-        assert draw.draw is not None
-        bank = open_manifest(folder.uri, draw.draw.bank)
-        for row, name in enumerate(bank.names):
-            if name in names:
-                style = bank_style(bank, row, draw)
-                found[style.digest] = style
+    for draw, bank in open_banks(folder, plans):
+        styles = (bank_style(bank, row, draw) for row, name in enumerate(bank.names) if name in names)
+        found |= {style.digest: style for style in styles}
     return list(found.values())
-
-
-def drawn_names(folder: Folder, plans: Iterable[Plan]) -> list[str]:
-    """Names of all styles in the banks that plans draw from."""
-    banks = {draw.draw.bank for draw in one_draw_a_bank(plans) if draw.draw is not None}
-    return [name for bank in sorted(banks) for name in open_manifest(folder.uri, bank).names]
 
 
 def taken_rows(folder: Folder, draw: PlannedStyle, forgotten: Forgotten) -> frozenset[int]:
     """Places in a draw's bank of the styles that were taken down. Raises RequestError where its manifest is missing."""
     if draw.draw is None or not forgotten.styles:
         return frozenset()
-    return _taken_rows(folder.uri, draw.draw.bank, draw.method, draw.weights_digest, forgotten)
+    return _taken_rows(folder.uri, draw.representation, draw.method, draw.weights_digest, forgotten)
 
 
 def taken_of_banks(folder: Folder, plans: Iterable[Plan], forgotten: Forgotten) -> list[TakenOfBank]:
     """The banks that plans draw from and that have styles that were taken down, with these."""
     found = []
-    for draw in one_draw_a_bank(plans):
-        assert draw.draw is not None
-        if rows := taken_rows(folder, draw, forgotten):
-            bank = open_manifest(folder.uri, draw.draw.bank)
-            styles = {row: bank_style(bank, row, draw) for row in sorted(rows)}
-            found.append(TakenOfBank(draw.method.name, draw.draw.bank, styles))
+    for draw, bank in open_banks(folder, plans) if forgotten.styles else ():
+        rows = sorted(taken_rows(folder, draw, forgotten))
+        if rows:
+            styles = {row: bank_style(bank, row, draw) for row in rows}
+            found.append(TakenOfBank(draw.method.name, draw.representation, styles))
     return found
-
-
-def one_draw_a_bank(plans: Iterable[Plan]) -> Iterator[PlannedStyle]:
-    """Draws of plans, one for each bank and method."""
-    draws = (style for plan in plans for style in plan.styles if style.draw is not None)
-    yield from {(d.draw and d.draw.bank, d.method, d.weights_digest): d for d in draws}.values()
 
 
 @lru_cache(maxsize=2)

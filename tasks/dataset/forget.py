@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from tasks.banks.blanking import blank_rows, find_parts, holds_any
-from tasks.dataset.drawn_styles import TakenOfBank, drawn_names, find_drawn, taken_of_banks, taken_rows
+from tasks.dataset.drawn_styles import TakenOfBank, find_drawn, open_banks, taken_of_banks, taken_rows
 from tasks.dataset.forgotten import Forgotten, digest_name, mark_forgotten
 from tasks.dataset.identity import raise_version
 from tasks.dataset.ledger import Ledger, shard_name
@@ -137,7 +137,7 @@ def _find_styles(ledger: Ledger, names: Collection[str]) -> set[str]:
     there = named.keys() | {style.name for style in drawn}
     for name in names:
         if name not in there:
-            known = [*named, *drawn_names(ledger.folder, ledger.chain)]
+            known = {*named, *(n for _, bank in open_banks(ledger.folder, ledger.chain) for n in bank.names)}
             raise RequestError(f"No plan has a style {name!r}{_suggest(name, known)}")
     return {named[name] for name in names if name in named} | {style.digest for style in drawn}
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tasks.corpus.base import Piece
 from tasks.ownership import part
@@ -56,6 +57,10 @@ class Forgotten:
         contents = {one for one in set(columns[0]) if self.has_content(one)}
         styles = {one for one in set(columns[1]) if self.has_style(one)}
         return pa.array([c in contents or s in styles for c, s in zip(*columns, strict=True)], pa.bool_())
+
+    def count(self, table: pa.Table) -> int:
+        """How many rows of records or failures are of such pairs."""
+        return pc.sum(self.rows(table)).as_py() or 0
 
     def keep_styles(self, styles: Iterable[PlannedStyle]) -> tuple[PlannedStyle, ...]:
         """The styles that were not taken down."""

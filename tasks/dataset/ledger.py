@@ -15,7 +15,8 @@ from tasks.dataset.footer import ShardFooter, read_footer
 from tasks.dataset.forgotten import Forgotten, PairKey, read_forgotten
 from tasks.ownership import Ownership
 from tasks.plan import Plan, plan_folder, read_chain, read_pieces
-from tasks.planned import PlannedPiece, PlannedPieces, to_planned
+from tasks.planned import PiecesByShard, PlannedPiece, PlannedPieces, to_planned
+from tasks.shards import by_shard
 from tasks.storage import Folder
 from tasks.styles import PlannedStyle
 
@@ -70,6 +71,7 @@ class Ledger:
         self.abandoned = {plan.seq for plan in self.chain if tombstone(plan.seq) in names}
         self.data = folder.list("data")
         self._pieces: dict[int, PlannedPieces] = {}
+        self._shards: dict[int, PiecesByShard] = {}
 
     @cached_property
     def forgotten(self) -> Forgotten:
@@ -111,6 +113,12 @@ class Ledger:
         if plan.seq not in self._pieces:
             self._pieces[plan.seq] = read_pieces(self.folder, plan)
         return self._pieces[plan.seq]
+
+    def shards(self, plan: Plan) -> PiecesByShard:
+        """Pieces of a plan by their shard; where they lie is found once."""
+        if plan.seq not in self._shards:
+            self._shards[plan.seq] = by_shard(self.pieces(plan))
+        return self._shards[plan.seq]
 
     def owned_pieces(self, plan: Plan) -> Iterator[PlannedPiece]:
         """The pieces that a plan owns: all; if it was abandoned, those of shards that it had committed."""

@@ -6,7 +6,6 @@ import tempfile
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -37,8 +36,8 @@ def find_held(folder: Folder, seq: int, shard: int, forgotten: Forgotten) -> Hel
         return Held()
     table = footer.failure_table()
     records = read_columns(folder, f"data/{name}", PAIR_COLUMNS)
-    failed = 0 if table is None else _count(forgotten, table)
-    return Held(_count(forgotten, records), failed, bool(failed) or _is_stale(folder, f"failures/{name}", forgotten))
+    failed = 0 if table is None else forgotten.count(table)
+    return Held(forgotten.count(records), failed, bool(failed) or _is_stale(folder, f"failures/{name}", forgotten))
 
 
 def rewrite_shard(folder: Folder, seq: int, shard: int, forgotten: Forgotten) -> Held:
@@ -104,8 +103,4 @@ def _without(footer: ShardFooter, forgotten: Forgotten, records: int, picture_by
 def _is_stale(folder: Folder, name: str, forgotten: Forgotten) -> bool:
     if not folder.exists(name):
         return False
-    return bool(_count(forgotten, read_columns(folder, name, PAIR_COLUMNS)))
-
-
-def _count(forgotten: Forgotten, table: pa.Table) -> int:
-    return pc.sum(forgotten.rows(table)).as_py() or 0
+    return bool(forgotten.count(read_columns(folder, name, PAIR_COLUMNS)))

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.corpus.listing import map_ahead
@@ -31,7 +30,6 @@ from tasks.ownership import Ownership, Want
 from tasks.plan import Plan
 from tasks.planned import PiecesByShard, PlannedPiece
 from tasks.records import RequestError
-from tasks.shards import by_shard
 from tasks.storage import Folder
 
 # Footer and rows of what stands in a shard's place; None where nothing does.
@@ -73,7 +71,7 @@ def check(ledger: Ledger) -> Verification:
     owned, failed = Ownership(), set[PairKey]()
     for plan in ledger.chain:
         try:
-            shards = by_shard(ledger.pieces(plan))
+            shards = ledger.shards(plan)
             found.problems += _overlaps(ledger, plan, owned)
         except RequestError as error:
             found.problems.append(str(error))
@@ -169,10 +167,11 @@ def _check_rows(
         gone |= draws.taken_down(planned_here - gone, missing, footer.forgotten - len(gone))
     problems += _compare_counts(name, footer, rows, records.total(), len(failures))
     problems += _compare_pairs(name, planned_here - gone, got, gone)
-    if held := sum(pc.sum(ledger.forgotten.rows(one)).as_py() or 0 for one in (data, table) if one is not None):
+    tables = [data] if table is None else [data, table]
+    if held := sum(map(ledger.forgotten.count, tables)):
         problems.append(f"{name}: {held} pairs were taken down and are still there; run `atelier forget` again")
-    for one in (data, table) if draws else ():
-        problems += draws.problems(name, one) if draws and one is not None else ()
+    for one in tables if draws else ():
+        problems += draws.problems(name, one) if draws else ()
     return _Shard(
         records=records.total(),
         forgotten=len(gone - set(got)),

@@ -178,7 +178,7 @@ def _reach(names: Sequence[str]) -> list[str]:
 
 def _content(ledger: Ledger, plan: Plan, shard: int, content_id: str) -> Pixels | None:
     """A content as it was stylized, at most `SIDE` a side."""
-    pieces = (planned.piece for planned in ledger.pieces(plan) if planned.shard == shard)
+    pieces = (planned.piece for planned in ledger.shards(plan).get(shard, []))
     piece = next((piece for piece in pieces if content_id in piece.content_ids()), None)
     entry = read_content(plan, piece, content_id) if piece else None
     size = SIDE if plan.images.size == "keep" else min(plan.images.size, SIDE)

@@ -19,7 +19,6 @@ from tests.servers import PREFECT, start_server
 
 ROOT = Path(__file__).resolve().parents[2]
 Value = TypeVar("Value")
-STOP_SECONDS = 60
 SECONDS = 400  # of waiting for whatever takes a few on an idle machine
 
 
@@ -124,16 +123,6 @@ def is_healthy(api: str) -> bool:
         return httpx.get(f"{api}/health", timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
-
-
-def stop(process: subprocess.Popen[str], seconds: float = STOP_SECONDS) -> int:
-    """End a process as a service manager does, which kills what does not end; gives its exit code."""
-    process.terminate()
-    try:
-        return process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait(STOP_SECONDS)
 
 
 def wait_until(condition: Callable[[], Value], tell: Callable[[], str], seconds: float = SECONDS) -> Value:

@@ -16,11 +16,13 @@ import psutil
 import pytest
 
 from tests.pipelines.conftest import Atelier, read_images, write_job
-from tests.pipelines.orchestra import ROOT, Orchestra, actor_processes, open_orchestra, read_settings, stop, wait_until
+from tests.pipelines.orchestra import ROOT, Orchestra, actor_processes, open_orchestra, read_settings, wait_until
+from tests.servers import stop
 from tests.tasks.actors.making import write_photographs, write_style_pictures
 
 LATER = "2100-01-01T00:00:00Z"
 WORKER_SECONDS = 15.0  # to end in, where it ends
+SERVE_SECONDS = 60.0
 
 
 def write_slow_job(folder: Path, photographs: int) -> Path:
@@ -29,6 +31,13 @@ def write_slow_job(folder: Path, photographs: int) -> Path:
     write_style_pictures(folder / "art")
     slowly = {"actors": 1, "gpus_per_actor": 0, "batch_megapixels": 0.001}
     return write_job(folder, shard_images=2, resources=slowly, images={"size": "keep", "codec": "png"})
+
+
+def write_quick_job(folder: Path) -> Path:
+    """A job over three photographs in two styles."""
+    write_photographs(folder / "photos", 3)
+    write_style_pictures(folder / "art")
+    return write_job(folder)
 
 
 class Webhook:
@@ -91,9 +100,7 @@ def orchestra(deployed: Orchestra, atelier: Atelier) -> Iterator[Orchestra]:
 @pytest.mark.prefect
 @pytest.mark.timeout(1500)
 def test_a_worker_makes_the_nightly_run_and_the_weekly_one_finds_it_whole(orchestra: Orchestra, tmp_path: Path) -> None:
-    write_photographs(tmp_path / "photos", 3)
-    write_style_pictures(tmp_path / "art")
-    job = write_job(tmp_path)
+    job = write_quick_job(tmp_path)
     orchestra.wait(orchestra.run("nightly/nightly", job=str(job)), "COMPLETED")
     assert len(read_images(tmp_path / "out")) == 6
 
@@ -130,9 +137,7 @@ def test_a_worker_backfills_by_partition_and_makes_training_data_on_demand(
 def test_a_weekly_run_that_finds_damage_fails_and_a_webhook_is_told(
     orchestra: Orchestra, atelier: Atelier, tmp_path: Path, webhook: Webhook
 ) -> None:
-    write_photographs(tmp_path / "photos", 3)
-    write_style_pictures(tmp_path / "art")
-    job = write_job(tmp_path)
+    job = write_quick_job(tmp_path)
     assert atelier("run", job).code == 0
     shard = sorted((tmp_path / "out/data").glob("*.parquet"))[0]
     shard.write_bytes(shard.read_bytes()[:-1])
@@ -234,9 +239,7 @@ def test_a_run_of_the_command_line_is_cancelled_by_way_of_the_server(
 @pytest.mark.prefect
 @pytest.mark.timeout(1500)
 def test_jobs_are_served_on_a_schedule_until_sigterm(orchestra: Orchestra, atelier: Atelier, tmp_path: Path) -> None:
-    write_photographs(tmp_path / "photos", 3)
-    write_style_pictures(tmp_path / "art")
-    job = write_job(tmp_path).rename(tmp_path / "served.yaml")
+    job = write_quick_job(tmp_path).rename(tmp_path / "served.yaml")
 
     def count_completed() -> int:
         deployments = {"name": {"any_": ["served"]}}
@@ -246,7 +249,7 @@ def test_jobs_are_served_on_a_schedule_until_sigterm(orchestra: Orchestra, ateli
     for number in (1, 2):  # again after a stop, which pauses what it served
         served = orchestra.start("serve", job, "--cron", "* * * * *", module="pipelines.cli")
         wait_until(partial(lambda least: count_completed() >= least, number), orchestra.said)
-        assert stop(served) == 0, orchestra.said()
+        assert stop(served, SERVE_SECONDS) == 0, orchestra.said()
         assert "never awaited" not in orchestra.said()
         assert actor_processes(atelier) == []
     assert len(read_images(tmp_path / "out")) == 6

@@ -50,10 +50,15 @@ print(footer.records, footer.failed, *{row["error_class"] for row in failures(Pa
 """
 
 
-def peak_bytes(corpus: Path, art: Path, output: Path, size: str) -> int:
+def run_alone(code: str, *words: object) -> str:
+    """What a process of its own prints."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-c", WORK, str(corpus), str(art), str(output), size]
-    peak = int(subprocess.run(words, env=environment, check=True, capture_output=True, text=True).stdout)
+    command = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def peak_bytes(corpus: Path, art: Path, output: Path, size: str) -> int:
+    peak = int(run_alone(WORK, corpus, art, output, size))
     sys.stderr.write(f"{corpus.name}: {peak / 1e6:.0f} MB\n")
     return peak
 
@@ -90,10 +95,7 @@ def test_where_memory_is_refused_batches_shrink_and_what_does_not_fit_fails(
     tmp_path: Path, room: int, least: int, most: int
 ) -> None:
     art, photos = write_style_pictures(tmp_path / "art"), write_large(tmp_path / "photos", 12, 1024)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-c", LITTLE, str(photos), str(art), str(tmp_path / "out"), str(room)]
-    done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
-    records, failed, *reasons = done.stdout.split()
+    records, failed, *reasons = run_alone(LITTLE, photos, art, tmp_path / "out", room).split()
     assert int(records) + int(failed) == 24
     assert least <= int(records) <= most
     assert reasons == ["out_of_memory"] * (int(failed) > 0)
