@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from threading import Lock
@@ -25,7 +26,9 @@ INSERT INTO owned VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (path, version) DO UPDAT
     styles = CASE WHEN styles = excluded.styles THEN styles ELSE unite(styles, excluded.styles) END,
     bytes = excluded.bytes, modified = excluded.modified, place = excluded.place
 """
-FIND = "SELECT version, styles, bytes, modified FROM owned WHERE path = ? ORDER BY place"
+FIND = """
+SELECT path, version, styles, bytes, modified FROM owned WHERE path IN (SELECT value FROM json_each(?)) ORDER BY place
+"""
 Row = tuple[str, str, int, int, int, int]
 # A version of a content, the styles that own it, and its file's size and time.
 OwnedVersion = tuple[str, int, int, int]
@@ -73,7 +76,13 @@ class OwnedContents:
         if not self._place:
             return []
         found = self._remembered.get(path)
-        return self._look_up(path) if found is None else found
+        return self._look_up([path])[0] if found is None else found
+
+    def look_ahead(self, paths: Sequence[str]) -> None:
+        """Look several contents up at once, in a fraction of the time; `find` then knows them."""
+        unknown = [path for path in paths if path not in self._remembered]
+        if unknown and self._place:
+            self._look_up(unknown)
 
     def newest(self, path: str) -> Piece | None:
         """The newest version of a content, as a piece."""
@@ -83,15 +92,16 @@ class OwnedContents:
         version, _, size, modified = owned[-1]
         return Piece(path, version, size, modified)
 
-    def _look_up(self, path: str) -> list[OwnedVersion]:
+    def _look_up(self, paths: Sequence[str]) -> list[list[OwnedVersion]]:
         with self._lock:
             self._write()
             if len(self._remembered) >= REMEMBERED:
                 self._remembered.clear()
-            rows = self._base.execute(FIND, (path,)).fetchall()
-            found = [(version, self._masks[number], size, modified) for version, number, size, modified in rows]
-            self._remembered[path] = found
-            return found
+            found: dict[str, list[OwnedVersion]] = {path: [] for path in paths}
+            for path, version, number, size, modified in self._base.execute(FIND, (json.dumps(paths),)):
+                found[path].append((version, self._masks[number], size, modified))
+            self._remembered |= found
+            return list(found.values())
 
     def _number(self, styles: int) -> int:
         """Masks are as long as there are styles, and few differ: the database holds their numbers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +15,8 @@ from tasks.owned_contents import OwnedContents
 from tasks.planned import to_planned
 from tasks.records import RequestError
 from tasks.wants import Want
+
+AT_ONCE = 1024  # pieces that are looked up together
 
 
 class _Spans:
@@ -81,6 +83,10 @@ class Ownership:
         for one in to_planned(planned):
             self.add(one.piece, masks[one.group])
 
+    def look_ahead(self, pieces: Iterable[Piece]) -> None:
+        """Have the contents that are asked about next at hand."""
+        self.singles.look_ahead([piece.path for piece in pieces if not piece.rows])
+
     def is_new(self, piece: Piece) -> bool:
         """Whether nothing of the piece's file is owned."""
         return not (piece.path in self.spans if piece.rows else self.singles.find(piece.path))
@@ -135,16 +141,19 @@ def _missing_rows(spans: _Spans, piece: Piece, mask: int, any_version: bool) -> 
 
 def subtract(pieces: Iterable[Piece], mask: int, owned: Ownership, on_change: str) -> Iterator[Want]:
     """Wanted minus owned. Raises RequestError at a changed content where the corpus says `on_change: error`."""
-    for piece in pieces:
-        if not owned.is_new(piece):
+    left = iter(pieces)
+    while some := list(islice(left, AT_ONCE)):
+        owned.look_ahead(some)
+        for piece in some:
+            if owned.is_new(piece):
+                yield Want(piece, mask)
+                continue
             if on_change == "error" and owned.changed(piece):
                 raise RequestError(
                     f"{piece.path} has changed since it was stylized: set `corpus: {{on_change: version}}` to stylize "
                     "the new version too, or `keep` to leave the old one."
                 )
             yield from owned.missing(piece, mask, any_version=on_change == "keep")
-        else:
-            yield Want(piece, mask)
 
 
 def span(piece: Piece) -> tuple[int, int]:

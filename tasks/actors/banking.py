@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from operator import attrgetter
 
 import torch
 
+from tasks.actors.memory import make_in_halves
 from tasks.actors.representing import STYLE_BYTES
 from tasks.banks.kept import bank_name, read_parts, source_name
 from tasks.banks.names import name_style, place_picture
@@ -83,7 +85,7 @@ def _represent(method: Method, part: BankPart, batch: Sequence[Decoded], column:
     """A row for each picture of a batch."""
     good = [(entry, pixels) for entry, pixels in batch if not isinstance(pixels, ImageError)]
     styles = [_style(entry, pixels) for entry, pixels in good]
-    made = method.represent(styles) if styles else []
+    made = make_in_halves(method.represent, styles, attrgetter("name")) if styles else []
     for (entry, _), representation in zip(good, made, strict=True):
         references = (_reference(entry, column),)
         planned = freeze_style(name_style(entry.content_id), references, part.method, part.weights)

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
-import torch
 from torch import Tensor
 
 from tasks.actors.contents import ShardContent, padded_size
 from tasks.actors.encoding import embed_contents, encode_contents
 from tasks.actors.loaded import Loaded, ReadyStyle, name_drawn, strengths
+from tasks.actors.memory import check_is_memory, free_memory
 from tasks.actors.regions import RegionMap
 from tasks.actors.stages import StageClock
 from tasks.images.fitting import Pixels
@@ -139,16 +139,16 @@ class BatchRenderer:
         try:
             return self._encode(contents)
         except (RuntimeError, MemoryError) as error:
-            _check_is_memory(error)
-        _free_memory()
+            check_is_memory(error)
+        free_memory()
         return None
 
     def _render_or_none(self, encoded: EncodedBatch, pairs: Sequence[RowStyle]) -> list[Rendered | Failed] | None:
         try:
             return self._render(encoded, pairs)
         except (RuntimeError, MemoryError) as error:
-            _check_is_memory(error)
-        _free_memory()
+            check_is_memory(error)
+        free_memory()
         return None
 
     def _encode(self, contents: Sequence[ShardContent]) -> EncodedBatch:
@@ -275,17 +275,6 @@ def _map_of(content: ShardContent, style: ReadyStyle) -> RegionMap | ImageError 
 def _halves(items: Sequence[Item]) -> list[Sequence[Item]]:
     middle = len(items) // 2
     return [items[:middle], items[middle:]]
-
-
-def _check_is_memory(error: Exception) -> None:
-    """Raise any error that does not say that memory ran out; torch's CPU allocator says so only in its text."""
-    if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(error):
-        raise error
-
-
-def _free_memory() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _no_picture(total: float) -> ImageError:

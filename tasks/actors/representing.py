@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
 from typing import TypeVar, cast
 
+from tasks.actors.memory import make_in_halves
 from tasks.methods.base import InvertingMethod, Method, Representation, Style
 from tasks.references import load_style
 from tasks.store import RepresentationStore
@@ -55,10 +58,11 @@ def _represent(
         planned, loaded = [style for style, _ in batch], [style for _, style in batch]
         method = method_of(planned[0])
         if planned[0].inversions:
-            method = cast(InvertingMethod, method)
-            made = method.represent_inverted(loaded, _invert(store, method, batch))
+            inverting = cast(InvertingMethod, method)
+            parts = list(zip(loaded, _invert(store, inverting, batch), strict=True))
+            made = make_in_halves(partial(_finish, inverting), parts, lambda part: part[0].name)
         else:
-            made = method.represent(loaded)
+            made = make_in_halves(method.represent, loaded, attrgetter("name"))
         yield from zip((style.representation for style in planned), made, strict=True)
 
 
@@ -72,10 +76,15 @@ def _invert(store: RepresentationStore, method: InvertingMethod, batch: Loaded) 
     }
 
     def invert(some: Mapping[str, Style]) -> Iterator[tuple[str, Representation]]:
-        yield from zip(some, method.invert(list(some.values())) if some else [], strict=True)
+        styles = list(some.values())
+        yield from zip(some, make_in_halves(method.invert, styles, attrgetter("name")) if some else [], strict=True)
 
     _ensure(store, name, parts, invert)
     return [[store.get(name, key) for key in planned.inversions] for planned, _ in batch]
+
+
+def _finish(method: InvertingMethod, some: Sequence[tuple[Style, list[Representation]]]) -> list[Representation]:
+    return method.represent_inverted([style for style, _ in some], [inverted for _, inverted in some])
 
 
 def load_in_batches(styles: Iterable[PlannedStyle]) -> Iterator[Loaded]:

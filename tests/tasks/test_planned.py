@@ -135,8 +135,9 @@ def test_wants_are_chosen_from_all_that_want_a_style() -> None:
     assert len(held.choose(1 | 2, 1000)) == 300
 
 
+@pytest.mark.parametrize("together", [1, 7, 1000])
 @pytest.mark.parametrize("by_columns", [False, True])
-def test_contents_are_owned_by_version_and_style(by_columns: bool) -> None:
+def test_contents_are_owned_by_version_and_style(by_columns: bool, together: int) -> None:
     owned, chance = Ownership(), random.Random(3)
     masks = [owned.mask(["wave"]), owned.mask(["ink"]), owned.mask([f"style {number}" for number in range(100)])]
     pieces = [Piece(f"{chance.randrange(40)}.jpg", f"v{chance.randrange(3)}", n, n) for n in range(300)]
@@ -145,8 +146,11 @@ def test_contents_are_owned_by_version_and_style(by_columns: bool) -> None:
         owned.add_table(batch, masks)
     for one in whole if not by_columns else ():
         owned.add(one.piece, masks[one.group])
-    for path, version in product([f"{number}.jpg" for number in range(45)], ("v0", "v1", "v2", "v3")):
+    asked = list(product([f"{number}.jpg" for number in range(45)], ("v0", "v1", "v2", "v3")))
+    for place, (path, version) in enumerate(asked):
         piece = Piece(path, version, 1, 1)
+        if place % together == 0:
+            owned.look_ahead(Piece(path, version, 1, 1) for path, version in asked[place : place + together])
         left = masks[0] | masks[1] | masks[2]
         for one in whole:
             left &= ~masks[one.group] if (one.piece.path, one.piece.version) == (path, version) else -1
