@@ -145,6 +145,12 @@ class Trial:
     def kill_prefect(self) -> None:
         self.world.kill_prefect()
 
+    def fill_disk(self) -> None:
+        self.world.fill_disk()
+
+    def shrink_device(self) -> None:
+        self.world.shrink_device()
+
 
 def _storm(name: str) -> Callable[[Trial], None]:
     return lambda trial: trial.change_weather(name)
@@ -169,6 +175,8 @@ FAULTS: dict[str, Callable[[Trial], None]] = {
     "a node is lost": Trial.lose_a_node,
     "a node is drained": Trial.drain_a_node,
     "Prefect's server is killed": Trial.kill_prefect,
+    "the disk is full": Trial.fill_disk,
+    "the device's memory is full": Trial.shrink_device,
     **{f"storage: {name}": _storm(name) for name in STORMS},
 }
 

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OBJECT_STORE_BYTES = 80 * 2**20
 STALLED_SECONDS = 20
 BUCKET = "chaos"
+DISK_BYTES = 64 * 2**20  # for what actors and drivers spool
 POISON = {"p90.jpg": KILLS, "p91.jpg": HANGS}
 S3_SETTINGS = {
     "AWS_ACCESS_KEY_ID": "key-for-tests",
@@ -49,6 +51,10 @@ class World:
         self._environment_before = dict(os.environ)
         self.s3 = start_server(MOTO)
         self.proxy = Proxy(("127.0.0.1", self.s3.port))
+        self.disk, self.filler, self.small_device = folder / "disk", folder / "disk/filler", folder / "small-device"
+        self.disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(self.disk)]
+        self.has_disk = subprocess.run(mount, capture_output=True, check=False).returncode == 0
         os.environ |= {**S3_SETTINGS, "AWS_ENDPOINT_URL": self.s3.url}
         self.prefect_port = free_port()
         self.start_prefect()
@@ -72,6 +78,8 @@ class World:
         self.proxy.close()
         for process in self.processes():
             process.kill()
+        if self.has_disk:
+            subprocess.run(["umount", "--lazy", str(self.disk)], check=True)
         os.environ.clear()
         os.environ.update(self._environment_before)
 
@@ -168,9 +176,21 @@ class World:
         parents = {parent.pid for parent in process.parents()}
         return next(node for node in self.nodes if node.all_processes["raylet"][0].process.pid in parents)
 
+    def fill_disk(self) -> None:
+        """Leave no room where shards are spooled; nothing where this machine lets nobody mount a disk for it."""
+        with suppress(OSError), self.filler.open("wb", buffering=0) as file:
+            while self.has_disk:
+                file.write(bytes(2**16))
+
+    def shrink_device(self) -> None:
+        """Leave memory for one picture at a time where networks run."""
+        self.small_device.touch()
+
     def mend(self) -> None:
-        """A clear sky, two nodes, and a Prefect server."""
+        """A clear sky, room on the disk and the device, two nodes, and a Prefect server."""
         self.proxy.weather = Weather()
+        self.filler.unlink(missing_ok=True)
+        self.small_device.unlink(missing_ok=True)
         with self._environment():
             while len(self.nodes) < 2:
                 self._add_node()
@@ -213,6 +233,9 @@ class World:
             "PREFECT_API_URL": f"http://127.0.0.1:{self.prefect_port}/api",
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "slowly"), str(ROOT)]),
             "ATELIER_DECODING_SECONDS": "0.8",
+            "ATELIER_SMALL_DEVICE": str(self.small_device),
+            "TMPDIR": str(self.disk),
+            "RAY_TMPDIR": tempfile.gettempdir(),  # its own files stay where they were
             "PREFECT_LOGGING_LEVEL": "CRITICAL",
             "OMP_NUM_THREADS": "1",
             "RAY_USAGE_STATS_ENABLED": "0",
