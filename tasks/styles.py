@@ -57,8 +57,8 @@ class PlannedStyle(BaseModel):
 
     `version` is that of the method's code: a plan that is finished by other code would not tell the truth.
     `texts_digest` is of what makes pictures of texts, where the style has any. `inversions` are the keys of what the
-    method's `invert` makes of each of the style's parts. With a `draw` it stands for one style of a bank, another for
-    each content: it has no references, and its representation is the bank's key.
+    method's `invert` makes of those of the style's parts that it inverts. With a `draw` it stands for one style of a
+    bank, another for each content: it has no references, and its representation is the bank's key.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -250,13 +250,14 @@ def _share(weight: float, total: float) -> float:
 
 
 def _inversions(method: MethodSettings, references: Sequence[PlannedReference], composite: bool) -> tuple[str, ...]:
-    """A key for each part of a style (as `Style.parts` has them), where its method inverts; else none."""
+    """A key for each part of a style (as `Style.inverted` has them), where its method inverts; else none."""
     if not method.inversions:
         return ()
     parts: dict[int, list[PlannedReference]] = {}
     for number, reference in enumerate(references):
-        alone = composite or method.inverts_apart
-        parts.setdefault(number if alone else reference.part, []).append(reference)
+        if method.inverts(reference.text):
+            alone = composite or method.inverts_apart
+            parts.setdefault(number if alone else reference.part, []).append(reference)
     return tuple(_digest(method.inversion_settings() | {"references": _alone(part)}) for part in parts.values())
 
 

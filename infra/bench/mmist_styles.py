@@ -10,11 +10,13 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 import yaml
 from PIL import Image
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from infra.bench.text_styles import TEXTS, load_squares, write_sheet
@@ -22,7 +24,7 @@ from tasks.encoders.clip import ClipEncoder, open_clip_model
 from tasks.images.decoding import read_picture
 from tasks.images.settings import ImageSettings
 from tasks.methods.base import Method, Pairs, Reference, Representation, Style
-from tasks.methods.mmist.method import open_method
+from tasks.methods.mmist.method import MmistMethod, open_method
 from tasks.methods.mmist.settings import MmistSettings
 from tasks.samples.photographs import neutral_photographs
 from tasks.scores.arrival import measure_arrival
@@ -40,6 +42,11 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=20)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--kinds", nargs="*", default=["texts", "mixed"], choices=["texts", "mixed", "pictures"])
+    parser.add_argument(
+        "--alike",
+        action="store_true",
+        help="mix each text with the picture that the CLIP of the losses finds most like it",
+    )
     parser.add_argument("--text-weight", type=float, default=0.5)
     parser.add_argument("--method", default="{}", help="settings of mmist as in a job, YAML")
     options = parser.parse_args()
@@ -47,36 +54,73 @@ def main() -> None:
     method = open_method(MmistSettings(**yaml.safe_load(options.method)), device)
     contents_N3SS = load_squares(options.photographs, options.photos, options.size)
     judges = [open_clip_model(name, device) for name in CLIPS]
+    alike = ClipScorer(judges[0], neutral_photographs()) if options.alike else None
+    pictures = choose_pictures(options.art, alike)
+    known: dict[str, Representation] = {}
     for kind in options.kinds:
-        styles = make_styles(kind, options.art, options.text_weight)
-        started = time.perf_counter()
-        found = method.invert(styles)
-        seconds = (time.perf_counter() - started) / len(styles)
-        losses = [torch.tensor(json.loads(rep.metadata["last_losses"])).mean() for rep in found]
-        print(f"{kind}: {seconds:.1f} s a style; last losses {[round(float(loss), 2) for loss in losses]}")
-        reps = method.represent_inverted(styles, [[rep] for rep in found])
+        styles = make_styles(kind, pictures, options.text_weight)
+        found = invert(method, styles, known)
+        reps = method.represent_inverted(styles, found)
         outputs_PCHW = torch.cat([render(method, content_13SS, reps) for content_13SS in contents_N3SS.split(1)])
+        print(kind)
         for judge in judges:
             report(judge, styles, contents_N3SS, outputs_PCHW)
-        write_pictures(Path(f"{options.output}-{kind}-pictures.png"), found)
+        if any(found):
+            write_pictures(Path(f"{options.output}-{kind}-pictures.png"), [rep for parts in found for rep in parts])
         write_sheet(Path(f"{options.output}-{kind}.png"), contents_N3SS, outputs_PCHW, len(styles))
 
 
-def make_styles(kind: str, art: Path, text_weight: float) -> list[Style]:
+def invert(
+    method: MmistMethod, styles: Sequence[Style], known: dict[str, Representation]
+) -> list[list[Representation]]:
+    """What has to be inverted of each style; what is `known` of texts alone is not sought again."""
+    wanted = [style.inverted(method.settings.inverts) for style in styles]
+    left = [part for parts in wanted for part in parts if name_texts(part) not in known]
+    started = time.perf_counter()
+    found = {id(part): rep for part, rep in zip(left, method.invert(left), strict=True)}
+    for part in left:
+        losses = torch.tensor(json.loads(found[id(part)].metadata["last_losses"]))
+        print(f"{part.name}: last loss {float(losses.mean()):.2f}")
+        known |= {name_texts(part): found[id(part)]} if name_texts(part) else {}
+    print(f"{len(left)} styles inverted in {time.perf_counter() - started:.0f} s")
+    return [[found.get(id(part)) or known[name_texts(part)] for part in parts] for parts in wanted]
+
+
+def name_texts(style: Style) -> str:
+    """Texts of a style that has nothing else; else nothing."""
+    texts = [reference.text for reference in style.references]
+    return "" if None in texts else json.dumps(texts)
+
+
+def make_styles(kind: str, pictures: Sequence[Reference], text_weight: float) -> list[Style]:
     """The six texts, or each with a picture, or the pictures alone."""
-    paths = sorted(path for path in art.iterdir() if path.suffix.lower() in {".jpg", ".png"})
-    chosen = paths[:: max(1, len(paths) // len(TEXTS))][: len(TEXTS)]
     styles = []
-    for text, path in zip(TEXTS, chosen, strict=True):
-        pixels_HWC = read_picture(path.read_bytes(), ImageSettings(size=512)).pixels_HWC
-        picture = Reference(1 - text_weight, torch.tensor(pixels_HWC).permute(2, 0, 1) / 255)
-        references = {
-            "texts": (Reference(text=text),),
-            "mixed": (Reference(text_weight, text=text), picture),
-            "pictures": (picture,),
-        }
-        styles.append(Style(f"{text} {path.name}", references[kind]))
+    for text, picture in zip(TEXTS, pictures, strict=True):
+        mixed = (Reference(text_weight, text=text), replace(picture, weight=1 - text_weight))
+        references = {"texts": (Reference(text=text),), "mixed": mixed, "pictures": (picture,)}
+        styles.append(Style(text, references[kind]))
     return styles
+
+
+def choose_pictures(art: Path, alike: ClipScorer | None) -> list[Reference]:
+    """A picture for each text: spread over a folder's names, or those that a CLIP finds most like the texts."""
+    paths = sorted(path for path in art.iterdir() if path.suffix.lower() in {".jpg", ".png"})
+    if alike is None:
+        return [load_picture(path) for path in paths[:: max(1, len(paths) // len(TEXTS))][: len(TEXTS)]]
+    pictures = [load_picture(path) for path in paths]
+    styles = [Style("", (reference,)) for reference in (*(Reference(text=text) for text in TEXTS), *pictures)]
+    directions_SD = torch.stack(
+        [target.direction_D for target in alike.prepare(styles) if target.direction_D is not None]
+    )
+    likeness_TR = directions_SD[: len(TEXTS)] @ directions_SD[len(TEXTS) :].T
+    chosen = linear_sum_assignment(likeness_TR.cpu().numpy(), maximize=True)[1]
+    print(f"pictures: {[paths[number].name for number in chosen]}")
+    return [pictures[number] for number in chosen]
+
+
+def load_picture(path: Path) -> Reference:
+    pixels_HWC = read_picture(path.read_bytes(), ImageSettings(size=512)).pixels_HWC
+    return Reference(image_CHW=torch.tensor(pixels_HWC).permute(2, 0, 1) / 255)
 
 
 def render(method: Method, content_13SS: Tensor, reps: Sequence[Representation]) -> Tensor:

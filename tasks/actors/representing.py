@@ -38,16 +38,17 @@ def _ensure(
 ) -> int:
     """Publish what the store lacks under `name`; gives how many were computed here.
 
-    Those that another process is at are waited for, once ours are done; computed here after all where it gave up.
+    Those that another process is at are waited for, once ours are done; computed here after all where it gave up. A
+    list may be late, so each that it lacks is looked for.
     """
-    computed = 0
-    while missing := sorted(wanted.keys() - store.keys(name)):
+    computed, missing = 0, sorted(wanted.keys() - store.keys(name))
+    while missing:
         with store.lease(name, missing) as mine:
-            for key, representation in compute({key: wanted[key] for key in mine}):
+            left = {key: wanted[key] for key in mine if not store.holds(name, key)}
+            for key, representation in compute(left):
                 store.put(name, key, representation)
                 computed += 1
-        for key in missing:
-            store.wait(name, key)
+        missing = [key for key in missing if key not in mine and not store.wait(name, key)]
     return computed
 
 
@@ -57,7 +58,7 @@ def _represent(
     for batch in load_in_batches(styles.values()):
         planned, loaded = [style for style, _ in batch], [style for _, style in batch]
         method = method_of(planned[0])
-        if planned[0].inversions:
+        if planned[0].method.inversions:
             inverting = cast(InvertingMethod, method)
             parts = list(zip(loaded, _invert(store, inverting, batch), strict=True))
             made = make_in_halves(partial(_finish, inverting), parts, lambda part: part[0].name)
@@ -72,7 +73,9 @@ def _invert(store: RepresentationStore, method: InvertingMethod, batch: Loaded) 
     parts = {
         key: part
         for planned, style in batch
-        for key, part in zip(planned.inversions, style.parts(planned.method.inverts_apart), strict=True)
+        for key, part in zip(
+            planned.inversions, style.inverted(planned.method.inverts, planned.method.inverts_apart), strict=True
+        )
     }
 
     def invert(some: Mapping[str, Style]) -> Iterator[tuple[str, Representation]]:

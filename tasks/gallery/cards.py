@@ -48,7 +48,8 @@ def show_inversions(style: PlannedStyle, store: RepresentationStore) -> list[Inv
     """
     if style.step is not None:
         return []
-    names = [_name(reference) for reference in style.references] if style.is_composite else [""]
+    inverted = [reference for reference in style.references if style.method.inverts(reference.text)]
+    names = [_name(reference) for reference in inverted] if style.is_composite else [""]
     room = max(1, min(INVERTED_OF_PART, INVERTED // max(1, len(style.inversions))))
     parts = zip(style.inversions[:INVERTED], names, strict=False)
     shown = [_show_inversion(store, style.method.inversions, key, name, room) for key, name in parts]

@@ -5,7 +5,7 @@ Dimension key: N contents, P outputs (pairs), C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -63,6 +63,13 @@ class Style:
             for wanted in dict.fromkeys(marks)
         ]
         return [Style(self.name, tuple(references)) for references in grouped]
+
+    def inverted(self, inverts: Callable[[str | None], bool], apart: bool = False) -> list[Style]:
+        """Of each part those references that a method inverts (`Settings.inverts`, of their texts); parts without any
+        are left out.
+        """
+        chosen = [tuple(one for one in part.references if inverts(one.text)) for part in self.parts(apart)]
+        return [Style(self.name, references) for references in chosen if references]
 
 
 @dataclass(frozen=True)
@@ -162,5 +169,5 @@ class InvertingMethod(Method, Protocol):
     def represent_inverted(
         self, styles: Sequence[Style], inverted: Sequence[Sequence[Representation]]
     ) -> list[Representation]:
-        """The second half: for each style what `invert` made of each of its parts."""
+        """The second half: for each style what `invert` made of each of its parts (`Style.inverted`)."""
         ...

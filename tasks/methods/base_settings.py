@@ -58,6 +58,10 @@ class Settings(BaseModel):
         """What `invert` depends on beside references, weights by their digests; of methods that have `inversions`."""
         raise NotImplementedError
 
+    def inverts(self, text: str | None) -> bool:  # noqa: ARG002 (of those that leave some references as they are)
+        """Whether a reference of this text, or a picture, is inverted; of methods that have `inversions`."""
+        return True
+
     def encode_settings(self) -> dict[str, Any]:
         """What `encode` reads: styles that agree here and in weights share one pass over the contents."""
         return self._values(self.encode_reads)

@@ -25,6 +25,7 @@ from tasks.methods.settings import open_method as open_renderer
 # Pictures that vary less are sought again; the authors drop them when they render (test options of their AdaAttN).
 FLAT = 0.03
 ATTEMPTS = 3  # at a picture that is not flat; a style may be flat itself
+COUNTS = "pictures"  # of each part of a style, in the metadata of its representation
 LEAST_RANGE = 1e-5  # of a picture that is stretched to all shades (torchvision's save_image)
 
 
@@ -44,6 +45,8 @@ class MmistMethod:
 
         Metadata: the losses before and after, and how often each picture was sought.
         """
+        if not styles:
+            return []
         reader, inverter = self._inverter
         wanted = [(style, number) for style in range(len(styles)) for number in range(self.settings.representations)]
         found: dict[tuple[int, int], list[Found]] = {place: [] for place in wanted}
@@ -58,17 +61,20 @@ class MmistMethod:
 
     def represent(self, styles: Sequence[Style]) -> list[Representation]:
         """The renderer's representation of the styles' pictures."""
-        parts = [part for style in styles for part in style.parts()]
-        inverted = iter(self.invert(parts))
-        return self.represent_inverted(styles, [[next(inverted) for _ in style.parts()] for style in styles])
+        parts = [style.inverted(self.settings.inverts) for style in styles]
+        inverted = iter(self.invert([part for some in parts for part in some]))
+        return self.represent_inverted(styles, [[next(inverted) for _ in some] for some in parts])
 
     def represent_inverted(
         self, styles: Sequence[Style], inverted: Sequence[Sequence[Representation]]
     ) -> list[Representation]:
-        """The second half: for each style what `invert` made of each of its parts."""
-        return self.renderer.represent(
-            [self._as_pictures(style, parts) for style, parts in zip(styles, inverted, strict=True)]
-        )
+        """The second half: for each style what `invert` made of each of its parts; and of how many pictures each is."""
+        made = [self._as_pictures(style, parts) for style, parts in zip(styles, inverted, strict=True)]
+        reps = self.renderer.represent([style for style, _ in made])
+        return [
+            Representation(rep.tensors, {**rep.metadata, COUNTS: json.dumps(counts)})
+            for rep, (_, counts) in zip(reps, made, strict=True)
+        ]
 
     def encode(self, images_NCHW: Tensor) -> Content:
         """The renderer's."""
@@ -76,11 +82,13 @@ class MmistMethod:
 
     def render(self, content: Content, reps: Sequence[Representation], pairs: Pairs) -> Tensor:
         """The renderer's: images_PCHW in [0, 1]. A reference's share of a place is split among its pictures."""
-        spread: dict[int, Tensor | None] = {}
-        for shares_RHW in pairs.regions:
-            if id(shares_RHW) not in spread:
-                spread[id(shares_RHW)] = None if shares_RHW is None else self._spread_shares(shares_RHW)
-        regions = [spread[id(shares_RHW)] for shares_RHW in pairs.regions]
+        spread: dict[tuple[int, int], Tensor] = {}
+        regions: list[Tensor | None] = []
+        for index, shares_RHW in zip(pairs.representations, pairs.regions, strict=False):
+            place = (index, id(shares_RHW))
+            if shares_RHW is not None and place not in spread:
+                spread[place] = spread_shares(shares_RHW, json.loads(reps[index].metadata[COUNTS]))
+            regions.append(spread.get(place))
         return self.renderer.render(content, reps, replace(pairs, regions=regions))
 
     @cached_property
@@ -91,17 +99,27 @@ class MmistMethod:
         generator = open_pictures(self.settings, reader.contents_C3SS)
         return reader, Inverter(generator, encoder, reader.contents, self.settings)
 
-    def _spread_shares(self, shares_RHW: Tensor) -> Tensor:
-        count = self.settings.representations
-        return shares_RHW.repeat_interleave(count, 0) / count
+    def _as_pictures(self, style: Style, inverted: Sequence[Representation]) -> tuple[Style, list[int]]:
+        """The style with pictures in the place of its references, and how many stand for each of its parts."""
+        if len(inverted) != len(style.inverted(self.settings.inverts)):
+            raise ValueError("what was inverted is not of this style's parts")
+        references, counts, made = list[Reference](), list[int](), iter(inverted)
+        for part in style.parts():
+            before = len(references)
+            sought = sum(reference.weight for reference in part.references if self.settings.inverts(reference.text))
+            if sought:
+                pictures_E3SS = next(made).tensors["pictures"]
+                share = sought / len(pictures_E3SS)
+                references += [Reference(share, from_bytes(picture_3SS)) for picture_3SS in pictures_E3SS]
+            references += [reference for reference in part.references if not self.settings.inverts(reference.text)]
+            counts.append(len(references) - before)
+        return Style(style.name, tuple(references), style.composite), counts
 
-    def _as_pictures(self, style: Style, parts: Sequence[Representation]) -> Style:
-        """The style with all pictures of each part in the place of its references."""
-        references = []
-        for part, rep in zip(style.parts(), parts, strict=True):
-            share = sum(reference.weight for reference in part.references) / len(rep.tensors["pictures"])
-            references += [Reference(share, from_bytes(picture_3SS)) for picture_3SS in rep.tensors["pictures"]]
-        return Style(style.name, tuple(references), style.composite)
+
+def spread_shares(shares_RHW: Tensor, counts: Sequence[int]) -> Tensor:
+    """Each reference's share split evenly among the pictures that stand for it."""
+    counts_R = torch.tensor(counts, device=shares_RHW.device)
+    return (shares_RHW / counts_R[:, None, None]).repeat_interleave(counts_R, 0)
 
 
 def stretch(picture_3SS: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from tasks.weights.references import digest
 # What an embedded CLIP, which sees 128 pixels, needs: chosen by photographs set apart from those of the figures
 # (NOTES.md).
 FOR_EMBEDDED: dict[str, Any] = {
+    "pictures": "keep",
     "representations": 4,
     "starts": 512,
     "pooled": True,
@@ -68,7 +69,7 @@ class MmistSettings(Settings):
     Where `clip` is an embedded one, those of FOR_EMBEDDED.
     """
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     inversion_reads: ClassVar[frozenset[str]] = frozenset(
         {
             *(
@@ -86,7 +87,7 @@ class MmistSettings(Settings):
             *("source", "precision", "seed"),
         }
     )
-    represent_reads: ClassVar[frozenset[str]] = inversion_reads | {"render_with"}
+    represent_reads: ClassVar[frozenset[str]] = inversion_reads | {"pictures", "render_with"}
     encode_reads: ClassVar[frozenset[str]] = frozenset({"render_with"})
     render_reads: ClassVar[frozenset[str]] = frozenset({"render_with"})
     weight_fields: ClassVar[frozenset[str]] = frozenset({"clip"})
@@ -105,6 +106,11 @@ class MmistSettings(Settings):
     generator: Annotated[GeneratorSettings, BeforeValidator(_from_name)] = Field(
         default_factory=FourierSettings,
         description="What pictures are made by: `fourier`, or {name: stylegan3, weights: ...}.",
+    )
+    pictures: Literal["invert", "keep"] = Field(
+        "invert",
+        description="What stands for a style's pictures: `invert`, others that are sought for them and its texts "
+        "together, as in the paper; `keep`, they themselves, beside those that are sought for its texts.",
     )
     clip: str = Field("embedded:clip-small", description="CLIP in the losses: NAME/TAG, local-dir:PATH, embedded:NAME.")
     representations: int = Field(8, ge=1, le=64, description="Pictures of a style, each from starts of its own.")
@@ -165,19 +171,24 @@ class MmistSettings(Settings):
     def seconds_per_megapixel(self, device: str = "cpu") -> float:
         return self.render_with.seconds_per_megapixel(device)
 
+    def inverts(self, text: str | None) -> bool:
+        return self.pictures == "invert" or text is not None
+
     def inversion_settings(self) -> dict[str, Any]:
         values = self._values(self.inversion_reads)
         values["generator"].pop("weights", None)
         return {"settings": values, "version": self.version, "weights": self._inversion_digests()}
 
     def represent_settings(self) -> dict[str, Any]:
-        return self.inversion_settings() | {"render_with": self._renderer(self.render_with.represent_settings())}
+        renderer = self._renderer(self.render_with.represent_settings())
+        return self.inversion_settings() | {"pictures": self.pictures, "render_with": renderer}
 
     def encode_settings(self) -> dict[str, Any]:
         return self._renderer(self.render_with.encode_settings())
 
     def pixel_settings(self) -> dict[str, Any]:
-        return self.inversion_settings() | {"render_with": self._renderer(self.render_with.pixel_settings())}
+        renderer = self._renderer(self.render_with.pixel_settings())
+        return self.inversion_settings() | {"pictures": self.pictures, "render_with": renderer}
 
     def weight_references(self) -> dict[str, str]:
         own = {"generator": self.generator.weights} if isinstance(self.generator, Stylegan3Settings) else {}

@@ -15,7 +15,7 @@ from tasks.paths import PathSettings
 from tasks.store import RepresentationStore
 from tasks.style_settings import ReferenceSettings, StyleSettings
 from tasks.styles import PlannedStyle, plan_style
-from tests.tasks.actors.making import load
+from tests.tasks.actors.making import load, write_style_pictures
 from tests.tasks.methods.conftest import few_pictures
 
 FIRE, INK = (StyleSettings(name=name, references=(ReferenceSettings(text=name),)) for name in ("fire", "ink"))
@@ -38,6 +38,23 @@ def test_a_path_costs_the_inversions_of_its_ends(tmp_path: Path) -> None:
     assert inverted(tmp_path).keys() == {*styles[0].inversions, *styles[-1].inversions}
 
 
+@pytest.mark.parametrize(("pictures", "inversions"), [("keep", 1), ("invert", 3)])
+def test_pictures_stand_for_themselves_or_are_inverted_with_the_texts(
+    tmp_path: Path, pictures: str, inversions: int
+) -> None:
+    """One text, alone, and mixed with a picture at the end of a path; that picture alone."""
+    bars = ReferenceSettings(image=str(write_style_pictures(tmp_path / "art") / "bars.png"))
+    both = StyleSettings(name="both", references=(*FIRE.references, bars))
+    alone = StyleSettings(name="bars", references=(bars,))
+    path = PathSettings(path=("fire", "both"), steps=1)
+    styles = plan(FIRE, both, path, alone, pictures=pictures, render_with="adaattn")
+    assert load(tmp_path).represent(styles) == 4
+    assert len(inverted(tmp_path)) == inversions
+    store = RepresentationStore(str(tmp_path / "representations"))
+    weights = [store.get("mmist", style.representation).tensors["weights"].tolist() for style in styles]
+    assert weights[2] == pytest.approx([0.5, 0.25, 0.25] if pictures == "keep" else [0.5, 0.5])
+
+
 def test_another_renderer_inverts_nothing(tmp_path: Path) -> None:
     load(tmp_path).represent(plan(FIRE))
     before = inverted(tmp_path)
@@ -56,6 +73,14 @@ def test_lost_pictures_are_inverted_again(tmp_path: Path) -> None:
         path.unlink()
     assert load(tmp_path).represent(styles) == 1
     assert inverted(tmp_path) == before
+
+
+@pytest.mark.timeout(60)
+def test_a_store_whose_lists_are_late_computes_nothing_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RepresentationStore, "keys", lambda *_: set())
+    styles = plan(FIRE, INK)
+    assert load(tmp_path).represent(styles) == 2
+    assert load(tmp_path).represent(styles) == 0
 
 
 def test_pictures_that_another_process_is_inverting_are_waited_for(tmp_path: Path) -> None:

@@ -182,7 +182,8 @@ def test_pictures_of_a_composite_are_told_apart_by_what_they_stand_for(
     draw(tmp_path / "wave.png", 0)
     references = (ReferenceSettings(text="ink"), ReferenceSettings(image=str(tmp_path / "wave.png")))
     regions = RegionSettings(grid=(1, 2))
-    style = plan_style(StyleSettings(name="halves", references=references, regions=regions), MMIST)
+    inverting = MMIST.model_copy(update={"pictures": "invert"})
+    style = plan_style(StyleSettings(name="halves", references=references, regions=regions), inverting)
     put_pictures(store, style, 0, grey(40))
     put_pictures(store, style, 1, grey(200))
     parts = show_inversions(style, store)
@@ -191,6 +192,18 @@ def test_pictures_of_a_composite_are_told_apart_by_what_they_stand_for(
         ("wave.png", [200] * 3),
     ]
     assert size_of(parts[0].pictures[0]) == (128, 128)
+
+
+def test_a_picture_of_a_composite_that_stands_for_itself_has_none_in_its_place(
+    store: RepresentationStore, tmp_path: Path
+) -> None:
+    draw(tmp_path / "wave.png", 0)
+    references = (ReferenceSettings(image=str(tmp_path / "wave.png")), ReferenceSettings(text="ink"))
+    settings = StyleSettings(name="halves", references=references, regions=RegionSettings(grid=(1, 2)))
+    style = plan_style(settings, MMIST.model_copy(update={"pictures": "keep"}))
+    assert len(style.inversions) == 1
+    put_pictures(store, style, 0, grey(40))
+    assert [part.name for part in show_inversions(style, store)] == ["ink"]
 
 
 @pytest.mark.parametrize(("parts", "room"), [(1, INVERTED_OF_PART), (2, 8), (3, 5), (16, 1)])

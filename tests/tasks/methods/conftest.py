@@ -151,9 +151,10 @@ def mmist_adain(_folder: Path) -> MmistSettings:
 
 
 def mmist_stylegan3(folder: Path) -> MmistSettings:
-    """A generator of random weights, and the renderer of the paper."""
+    """A generator of random weights, and the renderer of the paper; pictures are inverted, too."""
     weights = save_small_generator(folder / "stylegan3.safetensors")
-    return few_pictures(generator={"name": "stylegan3", "weights": str(weights)}, representations=1)
+    generator = {"name": "stylegan3", "weights": str(weights)}
+    return few_pictures(generator=generator, representations=1, pictures="invert")
 
 
 def few_pictures(**settings: Any) -> MmistSettings:

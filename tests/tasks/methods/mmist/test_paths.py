@@ -25,17 +25,17 @@ CYANOTYPE, FIRE = Reference(text="a cyanotype print"), Reference(text="fire and 
 ENDS = {"two texts": (CYANOTYPE, FIRE), "a picture and a text": (NIGHT, FIRE), "two pictures": (NIGHT, MOSAIC)}
 
 
-@pytest.fixture(scope="module")
-def method() -> MmistMethod:
+@pytest.fixture(scope="module", params=["invert", "keep"])
+def method(request: pytest.FixtureRequest) -> MmistMethod:
     """Fewer and smaller pictures than a user gets, sought in fewer steps."""
     few = {"representations": 2, "starts": 96, "steps": 9, "crops": 8, "size": 128, "crop_size": 64}
-    return open_method(MmistSettings(render_with={"name": "adain"}, **few))
+    return open_method(MmistSettings(render_with={"name": "adain"}, pictures=request.param, **few))
 
 
 @pytest.fixture(scope="module")
 def inverted(method: MmistMethod) -> dict[int, Representation]:
-    """What each end's pictures are, by its identity."""
-    ends = (CYANOTYPE, FIRE, NIGHT, MOSAIC)
+    """What each end's pictures are, by its identity, of those that are inverted."""
+    ends = [end for end in (CYANOTYPE, FIRE, NIGHT, MOSAIC) if method.settings.inverts(end.text)]
     found = method.invert([Style("end", (end,)) for end in ends])
     return {id(end): rep for end, rep in zip(ends, found, strict=True)}
 
@@ -48,7 +48,7 @@ def walk(
     for place in places:
         both = [(part, weight) for part, weight in enumerate((1 - place, place)) if weight > 0]
         styles.append(Style("step", tuple(replace(ends[part], weight=weight, part=part) for part, weight in both)))
-        parts.append([inverted[id(ends[part])] for part, _ in both])
+        parts.append([inverted[id(ends[part])] for part, _ in both if id(ends[part]) in inverted])
     return method.represent_inverted(styles, parts)
 
 

@@ -13,13 +13,14 @@ from tasks.methods.settings import MethodSettings
 from tasks.records import RequestError
 from tasks.style_settings import ReferenceSettings, StyleSettings
 from tasks.styles import PlannedStyle, plan_style
+from tests.tasks.actors.making import write_style_pictures
 from tests.tasks.methods.mmist.small_generator import save_small_generator
 
 FIRE = StyleSettings(name="fire", references=(ReferenceSettings(text="fire"),))
 
 
-def planned(**settings: Any) -> PlannedStyle:
-    return plan_style(FIRE, TypeAdapter(MethodSettings).validate_python({"name": "mmist", **settings}))
+def planned(style: StyleSettings = FIRE, **settings: Any) -> PlannedStyle:
+    return plan_style(style, TypeAdapter(MethodSettings).validate_python({"name": "mmist", **settings}))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,17 @@ def test_a_generator_is_known_by_its_weights_not_by_their_place(tmp_path: Path) 
     assert by_place[0].inversions == by_place[1].inversions != planned().inversions
 
 
+def test_a_picture_that_stands_for_itself_is_not_inverted(tmp_path: Path) -> None:
+    bars = ReferenceSettings(image=str(write_style_pictures(tmp_path) / "bars.png"))
+    alone = StyleSettings(name="bars", references=(bars,))
+    mixed = StyleSettings(name="both", references=(bars, *FIRE.references))
+    assert planned(alone, pictures="keep").inversions == ()
+    assert planned(mixed, pictures="keep").inversions == planned(pictures="keep").inversions
+    assert len(planned(alone, pictures="invert").inversions) == 1
+    assert planned(mixed, pictures="invert").inversions != planned(pictures="invert").inversions
+    assert planned(mixed, pictures="keep").digest != planned(mixed, pictures="invert").digest
+
+
 def test_memory_changes_no_key() -> None:
     assert planned().digest == planned(pictures_at_once=1).digest
 
@@ -65,6 +77,7 @@ def test_defaults_are_the_authors_with_a_real_clip() -> None:
     assert (settings.starts, settings.steps, settings.learning_rate) == (128, 41, 0.05)
     assert (settings.crops, settings.crop_size, settings.size) == (64, 256, 512)
     assert (settings.representations, settings.contents) == (8, 1)
+    assert (settings.pictures, MmistSettings().pictures) == ("invert", "keep")
 
 
 @pytest.mark.parametrize(
