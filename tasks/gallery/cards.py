@@ -49,7 +49,9 @@ def show_inversions(style: PlannedStyle, store: RepresentationStore) -> list[Inv
     if style.step is not None:
         return []
     inverted = [reference for reference in style.references if style.method.inverts(reference.text)]
-    names = [_name(reference) for reference in inverted] if style.is_composite else [""]
+    names = [_name(reference) for reference in inverted]
+    if not style.is_composite:  # all in one, named where other references stand for themselves beside it
+        names = [", ".join(names) if len(inverted) < len(style.references) else ""]
     room = max(1, min(INVERTED_OF_PART, INVERTED // max(1, len(style.inversions))))
     parts = zip(style.inversions[:INVERTED], names, strict=False)
     shown = [_show_inversion(store, style.method.inversions, key, name, room) for key, name in parts]

@@ -42,7 +42,7 @@ class StyleReference:
 
 @dataclass(frozen=True)
 class InvertedPart:
-    """The first of `count` pictures that stand for a style; for one part of a composite, where that has a `name`."""
+    """The first of `count` pictures that stand for a style; for a part of it, where that has a `name`."""
 
     pictures: Sequence[bytes]
     count: int

@@ -194,12 +194,13 @@ def test_pictures_of_a_composite_are_told_apart_by_what_they_stand_for(
     assert size_of(parts[0].pictures[0]) == (128, 128)
 
 
-def test_a_picture_of_a_composite_that_stands_for_itself_has_none_in_its_place(
-    store: RepresentationStore, tmp_path: Path
+@pytest.mark.parametrize("regions", [RegionSettings(grid=(1, 2)), None], ids=["composite", "mixed"])
+def test_a_picture_that_stands_for_itself_has_none_in_its_place(
+    store: RepresentationStore, tmp_path: Path, regions: RegionSettings | None
 ) -> None:
     draw(tmp_path / "wave.png", 0)
     references = (ReferenceSettings(image=str(tmp_path / "wave.png")), ReferenceSettings(text="ink"))
-    settings = StyleSettings(name="halves", references=references, regions=RegionSettings(grid=(1, 2)))
+    settings = StyleSettings(name="both", references=references, regions=regions)
     style = plan_style(settings, MMIST.model_copy(update={"pictures": "keep"}))
     assert len(style.inversions) == 1
     put_pictures(store, style, 0, grey(40))
