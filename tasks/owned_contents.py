@@ -80,8 +80,10 @@ class OwnedContents:
 
     def look_ahead(self, paths: Sequence[str]) -> None:
         """Look several contents up at once, in a fraction of the time; `find` then knows them."""
+        if not self._place:
+            return
         unknown = [path for path in paths if path not in self._remembered]
-        if unknown and self._place:
+        if unknown:
             self._look_up(unknown)
 
     def newest(self, path: str) -> Piece | None:

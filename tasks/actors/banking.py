@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from operator import attrgetter
 
 import torch
 
@@ -85,7 +84,7 @@ def _represent(method: Method, part: BankPart, batch: Sequence[Decoded], column:
     """A row for each picture of a batch."""
     good = [(entry, pixels) for entry, pixels in batch if not isinstance(pixels, ImageError)]
     styles = [_style(entry, pixels) for entry, pixels in good]
-    made = make_in_halves(method.represent, styles, attrgetter("name")) if styles else []
+    made = make_in_halves(method.represent, styles)
     for (entry, _), representation in zip(good, made, strict=True):
         references = (_reference(entry, column),)
         planned = freeze_style(name_style(entry.content_id), references, part.method, part.weights)

@@ -9,14 +9,14 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor
 
 from tasks.actors.contents import ShardContent, padded_size
 from tasks.actors.encoding import embed_contents, encode_contents
 from tasks.actors.loaded import Loaded, ReadyStyle, name_drawn, strengths
-from tasks.actors.memory import check_is_memory, free_memory
+from tasks.actors.memory import attempt, halves
 from tasks.actors.regions import RegionMap
 from tasks.actors.stages import StageClock
 from tasks.images.fitting import Pixels
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from tasks.scores.clip import Scores
     from tasks.scores.regions import RegionScores
 
-Item = TypeVar("Item")
 # (row in the batch of contents, what it is rendered in)
 RowStyle = tuple[int, ReadyStyle]
 
@@ -89,7 +88,7 @@ class BatchRenderer:
 
     def render(self, contents: Sequence[ShardContent]) -> Iterator[Rendered | Failed]:
         """Every pair of a batch of contents with the styles."""
-        encoded = self._encode_or_none(contents)
+        encoded = attempt(self._encode, contents)
         if encoded is not None:
             height, width = padded_size(contents[0], self.stride)
             for members in self._same_settings():
@@ -100,7 +99,7 @@ class BatchRenderer:
                 pairs = [(row, found) for row, found in chosen if isinstance(found, ReadyStyle)]
                 yield from self._render_chunks(encoded, pairs, height * width)
         elif len(contents) > 1:
-            for half in _halves(contents):
+            for half in halves(contents):
                 yield from self.render(half)
         else:
             for style in self.styles:
@@ -122,7 +121,7 @@ class BatchRenderer:
         start = 0
         while start < len(pairs):
             chunk = pairs[start : start + max(1, self.limit_pixels // pixels)]
-            outcomes = self._render_or_none(encoded, chunk)
+            outcomes = attempt(self._render, encoded, chunk)
             if outcomes is not None:
                 yield from outcomes
                 start += len(chunk)
@@ -132,24 +131,6 @@ class BatchRenderer:
                 row, style = chunk[0]
                 yield Failed(encoded.contents[row], style, _out_of_memory(), "render")
                 start += 1
-
-    # The tensors of a pass that ran out of memory live as long as its exception: both are gone once these two
-    # return, so that the next, smaller pass has the room.
-    def _encode_or_none(self, contents: Sequence[ShardContent]) -> EncodedBatch | None:
-        try:
-            return self._encode(contents)
-        except (RuntimeError, MemoryError) as error:
-            check_is_memory(error)
-        free_memory()
-        return None
-
-    def _render_or_none(self, encoded: EncodedBatch, pairs: Sequence[RowStyle]) -> list[Rendered | Failed] | None:
-        try:
-            return self._render(encoded, pairs)
-        except (RuntimeError, MemoryError) as error:
-            check_is_memory(error)
-        free_memory()
-        return None
 
     def _encode(self, contents: Sequence[ShardContent]) -> EncodedBatch:
         started = time.perf_counter()
@@ -270,11 +251,6 @@ def _map_of(content: ShardContent, style: ReadyStyle) -> RegionMap | ImageError 
     """What a content brings to a style's layout; None where its regions depend on its size alone, or it has none."""
     layout = style.planned.regions
     return content.maps[layout] if layout is not None and layout.differs else None
-
-
-def _halves(items: Sequence[Item]) -> list[Sequence[Item]]:
-    middle = len(items) // 2
-    return [items[:middle], items[middle:]]
 
 
 def _no_picture(total: float) -> ImageError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from operator import attrgetter
 from typing import TypeVar, cast
 
 from tasks.actors.memory import make_in_halves
@@ -63,7 +62,7 @@ def _represent(
             parts = list(zip(loaded, _invert(store, inverting, batch), strict=True))
             made = make_in_halves(partial(_finish, inverting), parts, lambda part: part[0].name)
         else:
-            made = make_in_halves(method.represent, loaded, attrgetter("name"))
+            made = make_in_halves(method.represent, loaded)
         yield from zip((style.representation for style in planned), made, strict=True)
 
 
@@ -79,8 +78,7 @@ def _invert(store: RepresentationStore, method: InvertingMethod, batch: Loaded) 
     }
 
     def invert(some: Mapping[str, Style]) -> Iterator[tuple[str, Representation]]:
-        styles = list(some.values())
-        yield from zip(some, make_in_halves(method.invert, styles, attrgetter("name")) if some else [], strict=True)
+        yield from zip(some, make_in_halves(method.invert, list(some.values())), strict=True)
 
     _ensure(store, name, parts, invert)
     return [[store.get(name, key) for key in planned.inversions] for planned, _ in batch]

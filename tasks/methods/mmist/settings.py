@@ -180,15 +180,13 @@ class MmistSettings(Settings):
         return {"settings": values, "version": self.version, "weights": self._inversion_digests()}
 
     def represent_settings(self) -> dict[str, Any]:
-        renderer = self._renderer(self.render_with.represent_settings())
-        return self.inversion_settings() | {"pictures": self.pictures, "render_with": renderer}
+        return self._with_renderer(self.render_with.represent_settings())
 
     def encode_settings(self) -> dict[str, Any]:
         return self._renderer(self.render_with.encode_settings())
 
     def pixel_settings(self) -> dict[str, Any]:
-        renderer = self._renderer(self.render_with.pixel_settings())
-        return self.inversion_settings() | {"pictures": self.pictures, "render_with": renderer}
+        return self._with_renderer(self.render_with.pixel_settings())
 
     def weight_references(self) -> dict[str, str]:
         own = {"generator": self.generator.weights} if isinstance(self.generator, Stylegan3Settings) else {}
@@ -204,6 +202,9 @@ class MmistSettings(Settings):
             generator = generator.model_copy(update={"weights": resolve_weights(generator.weights, resolve)})
         places = {"generator": generator, "render_with": self.render_with.resolve_paths(resolve)}
         return self.model_copy(update=places | {"clip": resolve_path(self.clip, resolve)})
+
+    def _with_renderer(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return self.inversion_settings() | {"pictures": self.pictures, "render_with": self._renderer(settings)}
 
     def _renderer(self, settings: dict[str, Any]) -> dict[str, Any]:
         return {"name": self.render_with.name, "version": self.render_with.version, "settings": settings}
